@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,3 +133,180 @@ def read_yaml(path: Path) -> Any:
         raise KnowledgeError(f"{path.name}: cannot be read ({error.strerror}); restore it from the repository") from error
     except yaml.YAMLError as error:
         raise KnowledgeError(f"{path.name}: not YAML: {' '.join(str(error).split())}; quote texts that hold ': ' or '#'") from error
+
+
+TABLES = ("routines", "locks", "objects", "allocators", "pool_arguments", "bugchecks", "linux", "tools")
+COMMON_KEYS = ("id", "title", "names", "says", "note", "citations")
+
+
+@dataclass(frozen=True)
+class FactTerm:
+    """One fact a question can state or a rule can test."""
+
+    name: str
+    meaning: str
+    values: Mapping[str, tuple[str, ...]]
+    """Each value with the phrases that state it; empty for facts whose values are rows of a table or free."""
+    labels: Mapping[str, str]
+    """Each value as a reader sees it, for buttons and branches."""
+    ask: str
+    """The question that the chat asks when this fact would settle a verdict; empty when it never asks."""
+    ordered: bool
+    """Whether values can be compared; their order is the order of `values`, for `irql` facts `LEVELS`."""
+    assume: str
+    """The value that holds when nobody states the fact, shown as an assumption; empty when it stays unknown."""
+    assuming: str
+    """That assumption in words."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """All words of the project: facts and table rows."""
+
+    facts: Mapping[str, FactTerm]
+    tables: Mapping[str, Mapping[str, Row]]
+    words: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """`phrases.yaml`: how people mark acts, places, negation and kinds of question."""
+
+    def rows(self) -> Iterator[Row]:
+        """Every row of every table, in file order."""
+        for table in self.tables.values():
+            yield from table.values()
+
+    def row(self, table: str, row_id: str) -> Row | None:
+        """The row of a table by its id, None when there is none."""
+        return self.tables.get(table, {}).get(row_id)
+
+    def order(self, name: str, value: str) -> int | None:
+        """Place of a value among the ordered values of a fact, None when the fact has no order or lacks the value."""
+        if value in LEVELS:
+            return LEVELS.index(value)
+        fact = self.facts.get(name)
+        if fact is None or not fact.ordered:
+            return None
+        values = list(fact.values)
+        return values.index(value) if value in values else None
+
+
+def text_of(value: Any) -> str:
+    """A YAML scalar as the word that facts use: true and false in lower case, all else as written."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def read_facts(path: Path) -> dict[str, FactTerm]:
+    """
+    Load `facts.yaml`.
+
+    Args:
+        path: The file: a list of mappings with `name`, `meaning`, and optionally `values`, `ask`, `ordered`, `assume`, `assuming`.
+
+    Returns:
+        Facts by name.
+
+    Raises:
+        KnowledgeError: An entry is malformed; all faults of the file are in the message.
+    """
+    facts: dict[str, FactTerm] = {}
+    faults = []
+    for entry in read_yaml(path) or []:
+        name = entry.get("name", "?")
+        unknown = set(entry) - {"name", "meaning", "values", "ask", "ordered", "assume", "assuming"}
+        if unknown or not entry.get("meaning"):
+            faults.append(f"{path.name}: {name}: " + (f"unknown keys {sorted(unknown)}" if unknown else "`meaning` is missing; say what the fact tells"))
+            continue
+        values, labels = {}, {}
+        for value, spoken in (entry.get("values") or {}).items():
+            spoken = spoken or {}
+            values[text_of(value)] = tuple(spoken.get("says") or ())
+            labels[text_of(value)] = str(spoken.get("label") or text_of(value))
+        facts[name] = FactTerm(
+            name=name,
+            meaning=str(entry["meaning"]),
+            values=values,
+            labels=labels,
+            ask=str(entry.get("ask") or ""),
+            ordered=bool(entry.get("ordered")),
+            assume=text_of(entry["assume"]) if "assume" in entry else "",
+            assuming=str(entry.get("assuming") or ""),
+        )
+    if faults:
+        raise KnowledgeError("\n".join(faults))
+    return facts
+
+
+def read_table(path: Path) -> dict[str, Row]:
+    """
+    Load one table.
+
+    Args:
+        path: `kb/knowledge/<table>.yaml`, a list of rows as docs/design.md describes.
+
+    Returns:
+        Rows by id, in file order; empty when the file does not exist.
+
+    Raises:
+        KnowledgeError: Rows are malformed; all faults of the file are in the message.
+    """
+    table = path.stem
+    rows: dict[str, Row] = {}
+    faults = []
+    for number, entry in enumerate(read_yaml(path) or [] if path.exists() else [], start=1):
+        where = f"{path.name}: {entry.get('id', f'row {number}')}"
+        missing = [key for key in ("id", "title", "note", "citations") if not entry.get(key)]
+        if missing:
+            faults.append(f"{where}: {', '.join(missing)} missing; every row has id, title, note and citations")
+            continue
+        if entry["id"] in rows:
+            faults.append(f"{where}: the id is used twice; ids are unique in a file")
+            continue
+        try:
+            citations = tuple(Citation.read(citation, where) for citation in entry["citations"])
+        except KnowledgeError as error:
+            faults.append(str(error))
+            continue
+        rows[entry["id"]] = Row(
+            table=table,
+            id=str(entry["id"]),
+            title=str(entry["title"]).strip(),
+            names=tuple(str(name) for name in entry.get("names") or ()),
+            says=tuple(str(phrase) for phrase in entry.get("says") or ()),
+            note=" ".join(str(entry["note"]).split()),
+            citations=citations,
+            more={key: value for key, value in entry.items() if key not in COMMON_KEYS},
+        )
+    if faults:
+        raise KnowledgeError("\n".join(faults))
+    return rows
+
+
+@functools.lru_cache(maxsize=4)
+def load_terms(folder: Path = KNOWLEDGE) -> Terms:
+    """
+    Load facts and tables.
+
+    Args:
+        folder: The knowledge folder.
+
+    Returns:
+        All terms; cached, since nothing changes them while the program runs.
+
+    Raises:
+        KnowledgeError: A file is malformed; the faults of all files are in the message.
+    """
+    faults = []
+    facts: dict[str, FactTerm] = {}
+    tables: dict[str, dict[str, Row]] = {}
+    words: dict[str, Any] = {}
+    try:
+        facts = read_facts(folder / "facts.yaml")
+        words = read_yaml(folder / "phrases.yaml")
+    except KnowledgeError as error:
+        faults.append(str(error))
+    for name in TABLES:
+        try:
+            tables[name] = read_table(folder / f"{name}.yaml")
+        except KnowledgeError as error:
+            faults.append(str(error))
+    if faults:
+        raise KnowledgeError("\n".join(faults))
+    return Terms(facts=facts, tables=tables, words=words)

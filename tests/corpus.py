@@ -122,6 +122,8 @@ def sections(raw: str) -> dict[str, list[str]]:
         else:
             block.append(line)
     flush()
+    if "members" in out:  # the site heads an enumeration's members "Constants"; either slug is understood
+        out["constants"] = out["members"]
     return out
 
 

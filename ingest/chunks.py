@@ -1,0 +1,102 @@
+"""A Page in, Chunks of at most 256 model tokens out: cut at headings, then between blocks, never inside a token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ingest.pages import Page, Section
+from kb.embedding import MAX_TOKENS, Tokens
+from kb.index import Chunk
+
+if TYPE_CHECKING:
+    from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+CHUNKS_VERSION = 1  # in every page's digest: change it whenever the same Page would give other chunks
+ROOM = MAX_TOKENS - 2  # two tokens open and close the sequence
+MAX_PREFIX = 72  # tokens of 'title > heading'; beyond, the outer headings and then the title are shortened
+
+
+class Splitter:
+    """Cuts pages with one tokenizer."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._long: RecursiveCharacterTextSplitter | None = None
+
+    def split(self, page: Page) -> list[Chunk]:
+        """
+        Cut a page.
+
+        Args:
+            page: From `ingest.pages` or `ingest.knowledge`.
+
+        Returns:
+            Its chunks in order. Each has its 'title > heading' prefix counted in, and an id made of page, section and number.
+        """
+        blocks = [block for section in page.sections for block in section.blocks]
+        lengths = iter(self._tokens.count(blocks))
+        chunks: list[Chunk] = []
+        numbers: dict[str, int] = {}
+        for section in page.sections:
+            title, heading, used = self._prefix(page, section)
+            for text in self._pack([(block, next(lengths)) for block in section.blocks], ROOM - used):
+                number = numbers.get(section.slug, 0)
+                numbers[section.slug] = number + 1
+                chunks.append(
+                    Chunk(
+                        id=f"{page.id}#{section.slug}~{number:03}",
+                        text=text,
+                        title=title,
+                        page=page.id,
+                        section=section.slug,
+                        heading=heading,
+                        url=page.url + (f"#{section.anchor}" if section.anchor else ""),
+                        kind=page.kind,
+                        source=page.source,
+                        names=page.names,
+                        place=len(chunks),
+                        parents=section.parents,
+                    )
+                )
+        return chunks
+
+    def _prefix(self, page: Page, section: Section) -> tuple[str, str, int]:
+        """Title and heading as they fit, and their tokens."""
+        title, heading = page.title, section.heading
+        while True:
+            used = self._tokens.count([f"{title} > {heading}" if heading else title])[0]
+            if used <= MAX_PREFIX:
+                return title, heading, used
+            if " > " in heading:
+                heading = heading.partition(" > ")[2]
+            elif len(heading) > 80:
+                heading = heading[:80].rsplit(" ", 1)[0]
+            else:
+                title = title[: max(20, len(title) * 2 // 3)].rsplit(" ", 1)[0]
+                if len(title) <= 20:
+                    heading = heading[:60]
+
+    def _pack(self, blocks: Sequence[tuple[str, int]], room: int) -> list[str]:
+        """Join blocks as long as they fit; cut the ones that do not fit alone."""
+        out: list[str] = []
+        held: list[str] = []
+        used = 0
+        for block, length in [piece for block, length in blocks for piece in ([(block, length)] if length <= room else self._cut(block, room))]:
+            if held and used + length > room:
+                out.append("\n".join(held))
+                held, used = [], 0
+            held.append(block)
+            used += length
+        return [*out, "\n".join(held)] if held else out
+
+    def _cut(self, block: str, room: int) -> list[tuple[str, int]]:
+        """A long table between rows, long prose between sentences, anything else between words."""
+        from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+        if self._long is None or self._long._chunk_size != room:
+            self._long = RecursiveCharacterTextSplitter(
+                separators=["\n", ". ", "; ", " ", ""], keep_separator="end", chunk_size=room, chunk_overlap=0, length_function=lambda text: self._tokens.count([text])[0]
+            )
+        pieces = self._long.split_text(block)
+        return list(zip(pieces, self._tokens.count(pieces), strict=True))
