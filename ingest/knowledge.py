@@ -15,7 +15,7 @@ from kb.terms import KNOWLEDGE, KnowledgeError, read_yaml
 
 SOURCE = "knowledge"
 KNOWLEDGE_VERSION = 1  # in every page's digest: change it whenever the same file would give other Pages
-NOT_TABLES = frozenset({"facts"})
+NOT_TABLES = frozenset({"facts", "phrases"})
 
 
 def files(folder: Path = KNOWLEDGE) -> Iterator[tuple[str, Path]]:
@@ -89,6 +89,8 @@ def _article(path: Path) -> Page:
 
 def _row(path: Path, row: Mapping[str, Any]) -> Page:
     names = tuple(str(name) for name in row.get("names") or ())
+    if isinstance(row.get("code"), int):
+        names += (hex(row["code"]),)
     blocks = [_text(row.get("note")), *(_text(found) for found in _notes(row)), _text(row.get("likely")), _text(row.get("difference")), _text(row.get("fix"))]
     said = "; ".join([*names, *(str(phrase) for phrase in row.get("says") or ())])
     blocks = [*dict.fromkeys(block for block in blocks if block), f"Also called: {said}." if said else ""]

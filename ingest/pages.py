@@ -239,7 +239,7 @@ def read_page(id: str, raw: str, url: str, kind: str, source: str, include: Call
     if first and not ddi:
         title = " ".join(clean(first.group(1)).replace("`", "").split()) or title
     sections = read_sections(body, title, ddi)
-    names = tuple(dict.fromkeys(name for name in front.get("api_name", []) if re.fullmatch(r"\w+", name))) if ddi else ()
+    names = tuple(dict.fromkeys(name for name in front.get("api_name", []) if re.fullmatch(r"\w+", name))) if ddi else title_names(title)
     description = clean(" ".join(front.get("description", [])))
     intro = sections[0]
     if ddi:
@@ -250,6 +250,12 @@ def read_page(id: str, raw: str, url: str, kind: str, source: str, include: Call
     elif description and description not in " ".join(intro.blocks) and not description.lower().startswith(title.lower() + "."):
         intro.blocks.insert(0, description)
     return Page(id, title, url, kind, source, names, [section for section in sections if section.blocks])
+
+
+def title_names(title: str) -> tuple[str, ...]:
+    """The identifiers in a title: `IRP_MJ_READ`, `DpcForIsr`, and bug check codes without leading zeros, `0xd1`."""
+    found = re.findall(r"\b0x[0-9A-Fa-f]+\b|\b[A-Z]\w*_\w+\b|\b[A-Z][a-z]+[A-Z]\w+\b", title)
+    return tuple(dict.fromkeys(hex(int(name, 16)) if name.lower().startswith("0x") else name for name in found))
 
 
 def _requirements(front: dict[str, list[str]], title: str, description: str) -> list[str]:

@@ -220,15 +220,21 @@ class DdiTable:
 
     @functools.cached_property
     def _aliases(self) -> dict[str, str]:
-        """Keys by alias; an alias that two routines claim belongs to neither, one that is a routine's name to that routine."""
-        owners: dict[str, str] = {}
-        shared: set[str] = set()
+        """Keys by alias. Of several routines that claim one, the W form wins (RtlStringCbPrintf), else none."""
+        owners: dict[str, set[str]] = {}
         for key in self._keys:
-            for line in (*self._lines.get(key, ()), *self._extra.get(key, ())):
-                for alias in line.split(",", 2)[1].lower().split(";"):
-                    if alias and owners.setdefault(alias, key) != key:
-                        shared.add(alias)
-        return {alias: key for alias, key in owners.items() if alias not in shared}
+            for line in (*self._lines.get(key, ()), *self._fixes.get(key, ()), *self._extra.get(key, ())):
+                cell = line.split(",", 2)[1]
+                if cell:
+                    for alias in cell.lower().split(";"):
+                        owners.setdefault(alias, set()).add(key)
+        found: dict[str, str] = {}
+        for alias, keys in owners.items():
+            if len(keys) == 1:
+                (found[alias],) = keys
+            elif f"{alias}w" in keys:
+                found[alias] = f"{alias}w"
+        return found
 
     def _resolve(self, name: str) -> str | None:
         key = name.strip().removesuffix("()").strip().lower()

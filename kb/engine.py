@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
-from kb.ddis import Ddi, DdiRow, DdiTable, load_ddis
+from kb.ddis import Ddi, DdiRow, DdiTable
 from kb.rulebook import Rule, Test, load_rules
 from kb.terms import LEVELS, Citation, Row, Terms, load_terms, rank, text_of
 
@@ -38,7 +38,7 @@ def load_knowledge() -> Knowledge:
     Raises:
         KnowledgeError: A file is malformed.
     """
-    return Knowledge(load_terms(), load_rules(), load_ddis())
+    return Knowledge(load_terms(), load_rules(), DdiTable.load())
 
 
 @dataclass(frozen=True)
@@ -339,11 +339,11 @@ def ddi_citations(ddi: Ddi, rows: Sequence[DdiRow]) -> tuple[Citation, ...]:
         One citation a page and section, in row order; header rows cite the DDI's first page as the place to compare with.
     """
     found: dict[tuple[str, str | None], Citation] = {}
-    pages = [page.page for page in ddi.pages]
+    pages = [page.page for page in ddi.pages if page.page]
     for row in rows:
         page = row.page if row.page in pages else (pages[0] if pages else row.page)
         section = row.section or "requirements"
-        if row.source == "header":
+        if row.source == "header" or not page:
             continue
         says = f"{ddi.name}: {row_words(row)}."
         key = (page, section)

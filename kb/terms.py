@@ -167,6 +167,8 @@ class Terms:
     tables: Mapping[str, Mapping[str, Row]]
     words: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """`phrases.yaml`: how people mark acts, places, negation and kinds of question."""
+    arguments: tuple[Mapping[str, Any], ...] = ()
+    """`arguments.yaml`: which argument of a routine states which fact."""
 
     def rows(self) -> Iterator[Row]:
         """Every row of every table, in file order."""
@@ -297,9 +299,11 @@ def load_terms(folder: Path = KNOWLEDGE) -> Terms:
     facts: dict[str, FactTerm] = {}
     tables: dict[str, dict[str, Row]] = {}
     words: dict[str, Any] = {}
+    arguments: tuple[dict[str, Any], ...] = ()
     try:
         facts = read_facts(folder / "facts.yaml")
         words = read_yaml(folder / "phrases.yaml")
+        arguments = tuple(read_yaml(folder / "arguments.yaml"))
     except KnowledgeError as error:
         faults.append(str(error))
     for name in TABLES:
@@ -309,4 +313,4 @@ def load_terms(folder: Path = KNOWLEDGE) -> Terms:
             faults.append(str(error))
     if faults:
         raise KnowledgeError("\n".join(faults))
-    return Terms(facts=facts, tables=tables, words=words)
+    return Terms(facts=facts, tables=tables, words=words, arguments=arguments)

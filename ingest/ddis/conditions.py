@@ -18,6 +18,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "callback.pageable": ("true", "false"),
     "unicode.conversion": ("true", "false"),
     "execution.level": ("passive", "dispatch"),
+    "caller": ("user", "kernel"),
 }
 """The facts a condition may use here, each with all of its values."""
 WORDS: dict[tuple[str, str], str] = {
@@ -65,8 +66,8 @@ class Condition:
         if self.until:
             return None
         if len(self.when) == 1 and not self.words:
-            (fact, value), = self.when.items()
-            others = [other for other in VALUES[fact] if other != value]
+            ((fact, value),) = self.when.items()
+            others = [other for other in VALUES.get(fact, ()) if other != value]
             return Condition({fact: others[0]}) if len(others) == 1 else None
         if self.when:
             return None
@@ -81,6 +82,8 @@ _OLD = r"windows (?:7|vista|xp|2000|server 200[03])(?: service pack \d| sp\d)?(?
 _CLAUSES: tuple[tuple[str, Condition], ...] = (
     # time-outs and waits
     (r"timeout\s*!=\s*null and timeout\s*=\s*0|timeout (?:parameter )?(?:of|is|=|==|equal to|is set to) ?(?:zero|0)|(?:zero|0)[ -](?:time-?out|timeout)", _facts(wait__timeout="zero")),
+    (r"time-?out (?:pointer|parameter) is null|time-?out value is (?:not zero|nonzero)", _facts(wait__timeout="nonzero")),
+    (r"time-?out value is zero", _facts(wait__timeout="zero")),
     (r"timeout\s*=\s*null or timeout\s*!=\s*0|timeout (?:parameter )?(?:is )?(?:not|non)[- ]?(?:zero|equal)|nonzero (?:interval|timeout)", _facts(wait__timeout="nonzero")),
     (r"\bwait (?:parameter )?(?:is |= ?|is set to |set to |parameter is |== ?)+false|false for (?:the )?wait", _facts(argument__wait="false")),
     (r"\bwait (?:parameter )?(?:is |= ?|is set to |set to |parameter is |== ?)+true|true for (?:the )?wait", _facts(argument__wait="true")),
@@ -95,13 +98,27 @@ _CLAUSES: tuple[tuple[str, Condition], ...] = (
     (r"\bnonpageable addresses", _facts(mdl__target="resident")),
     (r"\bpageable addresses", _facts(mdl__target="pageable")),
     (r"(?:routine|function|code|callback)s?\b[^,]*\b(?:is|are|contains?) (?:in )?(?:pageable|paged)", _facts(callback__pageable="true")),
-    (r"non-?paged ?xxx ?pool ?type|\bnonpaged ?xxx\b|pool_flag_non_paged\b", _facts(memory__pool="nonpaged")),
+    (r"non-?paged ?xxx|pool_flag_non_paged\b", _facts(memory__pool="nonpaged")),
     (r"(?:non-?paged|non-?pageable|not (?:paged|pageable))[- ](?:system )?(?:pool|memory)", _facts(memory__pool="nonpaged")),
     (r"\bresid(?:es?|ent|ing) in paged (?:pool|memory)|\b(?:from|in) paged (?:pool|memory)|pagedpool\b(?<!nonpagedpool)", _facts(memory__pool="paged")),
     (r"\b(?:is|are) (?:itself )?(?:non-?paged|non-?pageable|not pageable)\b|itself is nonpaged|nonpageable\b", _facts(memory__pool="nonpaged")),
     (r"\b(?:memory-)?resident\b", _facts(memory__resident="true")),
     (r"\b(?:is|are) (?:paged|pageable)\b|\bpageable memory\b", _facts(memory__pool="paged")),
+    # framework objects
+    (r"did not specify wdfexecutionlevelpassive", _facts(execution__level="dispatch")),
+    (r"wdfexecutionlevelpassive", _facts(execution__level="passive")),
     # what no fact says
+    (r"memorymappedcontroller flag bit is set", Condition(words="the controller's registers are memory-mapped", otherwise="the controller's registers are not memory-mapped")),
+    (r"neither contiguous nor noncached", Condition(words="memory neither contiguous nor noncached")),
+    (r"releas\w+ contiguous memory", Condition(words="contiguous memory")),
+    (r"releas\w+ noncached memory", Condition(words="noncached memory")),
+    (r"waitford0 (?:parameter )?is true", Condition({"argument.wait": "true"}, words="`WaitForD0` is TRUE")),
+    (r"waitford0 (?:parameter )?is false", Condition({"argument.wait": "false"}, words="`WaitForD0` is FALSE")),
+    (r"(?:request|irp) originated from user mode", Condition({"caller": "user"}, words="a request from user mode")),
+    (r"(?:request|irp) originated from kernel mode", Condition({"caller": "kernel"}, words="a request from kernel mode")),
+    (r"eventbuffersize is less than or equal to 256", Condition(words="`EventBufferSize` is at most 256", otherwise="`EventBufferSize` is above 256")),
+    (r"eventbuffersize is greater than 256", Condition(words="`EventBufferSize` is above 256", otherwise="`EventBufferSize` is at most 256")),
+    (r"passive[- ]level interrupts?\b", Condition(words="passive-level interrupt handling", otherwise="interrupt handling at DIRQL")),
     (r"queue is protected by a spin lock", Condition(words="the queue is protected by a spin lock", otherwise="the queue is protected by a mutex or resource")),
     (r"mutex or resource is used", Condition(words="the queue is protected by a mutex or resource", otherwise="the queue is protected by a spin lock")),
     (r"callbackdata parameter represents a valid", Condition(words="`CallbackData` is a valid IRP operation", otherwise="`CallbackData` is not an IRP operation")),

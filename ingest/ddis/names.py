@@ -70,18 +70,26 @@ def friendly(page: Page) -> set[str]:
     return {word for word in found if len(word) > 3}
 
 
-_CALLED = re.compile(
-    r"not a system routine that can be called directly by name|can be called only by pointer|pointer from the address returned"
-    r"|\bcallers of\b|\bdrivers? (?:can |must |should |may )?calls? (?:the |this )|\b(?:you|your driver) (?:can|must|should) call\b",
-    re.IGNORECASE,
+_TABLES = re.compile(
+    r"P(?:ALLOCATE|BUILD|CALCULATE|CANCEL|CONFIGURE|CREATE|FLUSH|FREE|INITIALIZE|JOIN|LEAVE|MAP|PUT|READ)_(?:\w*(?:ADAPTER|BUFFER|DMA|SCATTER|TRANSFER|DOMAIN|REGISTERS)\w*)"
+    r"|PGET_(?:DMA|SCATTER|COMMON_BUFFER)\w*|IOMMU_(?!\w*(?:HANDLER|CALLBACK)$)\w+|GET_DMA_ADAPTER|GET_SET_DEVICE_DATA|TRANSLATE_BUS_ADDRESS"
+    r"|[GS]ET_D3COLD\w*|D3COLD_\w+|GET_IDLE_WAKE_INFO|PCI_MSIX_\w+|GET_DEVICE_RESET_STATUS|DEVICE_RESET_HANDLER|GET_VIRTUAL_\w+|GET_UPDATED_BUS_RESOURCE"
+    r"|GET_SDEV_IDENTIFIER|NPEM_CONTROL_\w+|FPGA_\w+|REENUMERATE_SELF|ENABLE_VIRTUALIZATION"
+    r"|P(?:ALLOCATE|FREE|CHANGE|GET|REGISTER|UNREGISTER|SETUP|SET|TRANSFER)_(?:CONTIGUOUS_DMA|DMA|BANDWIDTH|DEVICE_INFORMATION|LINK|RESOURCE|WALL|EVENT|NOTIFICATION|CODEC|CAPTURE|RENDER)\w*"
+    r"|PFNBTH_\w+|PUSB_BUSIFFN_\w+|NDIS_SWITCH_\w+|PAGP_\w+|DXGKCB_\w+|PFND3D\w+CB|POFXCALLBACK\w+|PFN_WSK_(?!\w*EVENT)\w+"
+    r"|PI8042_(?:ISR_WRITE_PORT|QUEUE_PACKET)|PSDBUS_ACKNOWLEDGE_INT_ROUTINE"
 )
+"""Function pointers that the system hands to the driver (DMA_OPERATIONS and other interfaces): read in their pages."""
+_OWN = re.compile(
+    r"FILTER_\w+|MINIPORT_\w+|PROTOCOL_\w+|HW_\w+|PHW_\w+|PVIDEO_HW_\w+|DXGKDDI_\w+|DXGK_BRIGHTNESS\w+|PFND3DDDI_\w+(?<!CB)|IDE_\w+|DMA_\w+_HANDLER|EVT_\w+"
+)
+"""Callbacks whose names say that the driver implements them."""
+_DRIVER_METHODS = re.compile(r"I(?:Miniport|AdapterP|Pin(?:Count|Name)|PreFetch|PowerNotify|MXF|DrmAudioStream|Synthesizer|AudioSignalModeNotify)\w*::")
 _IMPLEMENTED = re.compile(
     r"\b(?:callback|call-back)\b|\bdriver's\b|driver-supplied|\bimplement(?:s|ed|ation)?\b|calls? (?:a|the|your|an?) (?:\w+ )?driver|is called by|called when|\bcallout\b"
     r"|\bentry point\b|\bevent handler\b|\bclient-supplied\b|\bcaller-supplied\b",
     re.IGNORECASE,
 )
-_SUPPLIED = ("DXGKCB_", "DXGK_", "PNDIS_M_", "POFXCALLBACK", "PPORT_", "NMRCLIENT")
-_DRIVER_METHODS = re.compile(r"I(?:Miniport|Adapter|ResourceList?|Unregister|Pin(?:Count|Name)|PreFetch|PowerNotify|MXF|DrmAudio|Synthesizer|Audio(?:Signal)?ModeNotify)\w*::")
 
 
 def role(page: Page, text: Sequence[Paragraph]) -> str:
@@ -98,12 +106,12 @@ def role(page: Page, text: Sequence[Paragraph]) -> str:
     """
     lead = " ".join(p.text for p in text if p.section == "description") + " " + page.front.get("description", "")
     if page.kind != "callback":
-        if re.search(rf"\bis (?:a|an) (?:driver|vendor|miniport|PEP|client|minidriver)[\w -]{{0,30}}-(?:supplied|implemented|defined)", lead):
+        if re.search(r"\bis (?:a|an) (?:driver|vendor|miniport|PEP|client|minidriver)[\w -]{{0,30}}-(?:supplied|implemented|defined)", lead):
             return "implemented_by_driver"
         return "implemented_by_driver" if _DRIVER_METHODS.match(page.name) else "called_by_driver"
-    if page.name.startswith(_SUPPLIED):
+    if _TABLES.fullmatch(page.name):
         return "called_by_driver"
-    if re.match(r"called at", page.front.get("req.irql", ""), re.IGNORECASE):
+    if _OWN.fullmatch(page.name) or re.match(r"called at", page.front.get("req.irql", ""), re.IGNORECASE):
         return "implemented_by_driver"
     remarks = " ".join(p.text for p in text if p.section == "remarks")
     names = "|".join(re.escape(n) for n in {page.name, *friendly(page)})

@@ -65,7 +65,9 @@ class Reader:
             callback: Whether the page describes a callback.
         """
         named = "|".join(sorted((re.escape(name) for name in names if name), key=len, reverse=True)) or "(?!)"
-        kind = r"(?:routine|function|macro|method|callback(?: function| routine)?|event callback(?: function)?|handler|API|DDI|call|operation|request)"
+        kind = r"(?:routine|function|macro|method|API|DDI|call|operation|request)"
+        if callback:
+            kind = r"(?:routine|function|method|callback(?: function| routine)?|event callback(?: function)?|handler)"
         self.named = re.compile(rf"\b(?:{named})\b")
         own = rf"(?:the |an? |your )?(?:[\w-]+(?:'s|’s|s') )?(?:\w+-defined |driver-supplied )?(?:{named})(?:\(\))?(?:'s)?(?: {kind})?s?"
         this = rf"(?:this|these|the) (?:\w+ )?{kind}s?"
@@ -156,7 +158,7 @@ class Reader:
             if self._main(for_two["head"]) and a and b:
                 return [Statement(_span(first, for_two["head"]), a, where), Statement(_span(second, for_two["head"]), b, where)]
         leading = self._leading(text, where)
-        if leading is not None:
+        if leading is not None or re.match(r"(?:if|when|whenever|unless|although|while|because)\b", text, re.IGNORECASE):
             return leading
         trailing = re.match(rf"^(?P<main>.*?),? (?P<how>{_CONNECT})\b (?P<clause>.*)$", text, re.IGNORECASE)
         while trailing:
@@ -166,7 +168,9 @@ class Reader:
             later = re.match(rf"^(?P<main>{re.escape(trailing['main'])},? {re.escape(trailing['how'])}\b.*?),? (?P<how>{_CONNECT})\b (?P<clause>.*)$", text, re.IGNORECASE)
             trailing = later if later and later["main"] != trailing["main"] else None
         span = self._main(text)
-        return None if span is None else [Statement(span, None, where)]
+        if span is None or re.search(r"\b(?:if|unless|when|whenever|except|only if|provided|as long as|in which case)\b", text[mentions(text)[0].end :]):
+            return None
+        return [Statement(span, None, where)]
 
     def _leading(self, text: str, where: str) -> list[Statement] | None:
         start = re.match(r"(?P<how>if|when|whenever|unless|for|in|on|as long as|so long as|provided that|starting with|starting in|beginning with)\b\s*", text, re.IGNORECASE)
@@ -186,6 +190,8 @@ class Reader:
 
     def _conditional(self, span: Span, clause: str, how: str, where: str) -> list[Statement] | None:
         how = how.lower()
+        if re.fullmatch(r"(?:entry|return)(?: to (?:this|the) \w+)?", clause.strip(), re.IGNORECASE):
+            return [Statement(span, None, where)]
         if re.match(r"(?:starting|beginning)", how) or re.search(r"\b(?:windows|server)\b.*\b(?:and later|or later)\b", clause, re.IGNORECASE):
             return [Statement(span, None, where)]
         condition = read_clause(clause)
@@ -243,7 +249,7 @@ class Reader:
 
     def _effect(self, sentence: str) -> str:
         own = self.named.search(sentence) or re.search(r"\b[Tt]his (?:routine|function|macro)\b", sentence)
-        if not own or self.callback or re.search(r"\bif\b|might|neither|does not|without", sentence):
+        if not own or self.callback or re.search(r"\bif\b|might|neither|does not|without|Xxx|before it returns", sentence):
             return ""
         verb = re.search(r"\b(raises|resets|sets|restores|lowers)\b(?: the)?(?: original| current| caller's)?(?: original)? ?IRQL", sentence)
         if not verb or verb.start() < own.start() or verb.start() - own.end() > 60:

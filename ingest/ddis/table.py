@@ -20,6 +20,8 @@ from kb.ddis import COLUMNS, describe
 
 RAW = 60  # characters of `req.irql` kept: enough to recognize it, too little to be a sentence of the page
 
+_LEVELS_IN = re.compile(r"IRQL|_LEVEL\b|[Aa]ny level|passive level|dispatch level")
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -82,14 +84,18 @@ def page_entries(page: Page, summary: Summary) -> list[Entry]:
     stated = read_field(raw)
     text = paragraphs(page.body)
     also = aliases(page)
-    reading = Reader({page.name, page.name.rpartition("::")[2], *also, *friendly(page)}, page.kind == "callback").read(text)
+    who = role(page, text)
+    if _LEVELS_IN.search(page.body):
+        reading = Reader({page.name, page.name.rpartition("::")[2], *also, *friendly(page)}, page.kind == "callback" and who == "implemented_by_driver").read(text)
+    else:
+        reading = Reading((), (), "")  # three pages of four name no level in their text
     summary.pages += 1
     summary.spellings[raw] += 1
     if not stated.understood:
         summary.not_understood[raw] += 1
     summary.unclear += [(page.id, raw, sentence) for sentence in reading.unclear]
     common = Entry(
-        name=page.name, kind=page.kind, role=role(page, text), header=page.header, page=page.id, aliases=also,
+        name=page.name, kind=page.kind, role=who, header=page.header, page=page.id, aliases=also,
         since=since(page), deprecated_by=deprecated_by(page, text), effect=reading.effect, raw=_cut(raw),
     )  # fmt: skip
     rows = _rows(common, stated.span, stated.defers, stated.bare, stated.resident, reading)
@@ -150,6 +156,9 @@ def _cases(statements: Sequence[Statement], base: Span | None) -> list[Statement
         if other and other.when not in known and statement.span.high >= DISPATCH:
             words = f"{other.text} (follows: it cannot be touched at DISPATCH_LEVEL)"
             cases.append(replace(statement, span=Span(PASSIVE, APC), condition=Condition(other.when, words)))
+        if condition and condition.when == {"execution.level": "dispatch"} and {"execution.level": "passive"} not in known:
+            passive = Condition({"execution.level": "passive"}, "passive execution level (the framework then calls it at PASSIVE_LEVEL)")
+            cases.append(replace(statement, span=Span(PASSIVE, PASSIVE), condition=passive))
     best: dict[tuple[object, ...], Statement] = {}
     for statement in cases:
         condition = statement.condition
@@ -165,7 +174,7 @@ def _exhaustive(rows: Iterable[Entry]) -> bool:
     seen: dict[str, set[str]] = {}
     for row in rows:
         if len(row.when) == 1:
-            (fact, value), = row.when.items()
+            ((fact, value),) = row.when.items()
             seen.setdefault(fact, set()).add(value)
     return any(values >= set(VALUES[fact]) for fact, values in seen.items() if fact in VALUES)
 

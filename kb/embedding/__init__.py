@@ -141,8 +141,11 @@ class Fp32Engine:
     """sentence-transformers, loaded through LangChain: the reference, and the engine for any other model."""
 
     def __init__(self, model: Model) -> None:
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         from langchain_huggingface import HuggingFaceEmbeddings
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         try:
             self._model = HuggingFaceEmbeddings(
                 model_name=str(model.folder or model.name),

@@ -24,6 +24,8 @@ FORMAT = 1  # of everything below the index folder; another number asks for a re
 POINTER = "current"  # a text file with the name of the generation that serves
 GENERATIONS = "generations"
 MODELS = "models"
+LOCK = "ingest.lock"  # held by the one process that writes
+OWNER = "ingest.owner"  # its note; left over when it was killed
 BUILD = "Build it: python -m ingest"
 
 

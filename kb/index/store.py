@@ -13,11 +13,13 @@ FILE = "chunks.db"
 _COLUMNS = "id, text, title, page, section, heading, url, kind, source, names"
 SCHEMA = """
 CREATE TABLE sources (name TEXT PRIMARY KEY, detail TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE pages (page TEXT PRIMARY KEY, source TEXT NOT NULL, path TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE files (source TEXT, path TEXT, digest TEXT NOT NULL, pages INTEGER NOT NULL, problem TEXT NOT NULL, PRIMARY KEY (source, path)) WITHOUT ROWID;
 CREATE TABLE chunks (
   row INTEGER, id TEXT PRIMARY KEY, text TEXT NOT NULL, title TEXT NOT NULL, page TEXT NOT NULL, section TEXT NOT NULL, heading TEXT NOT NULL,
-  url TEXT NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL, names TEXT NOT NULL, place INTEGER NOT NULL, parents TEXT NOT NULL, vector BLOB NOT NULL);
+  url TEXT NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL, names TEXT NOT NULL, place INTEGER NOT NULL, parents TEXT NOT NULL, path TEXT NOT NULL, vector BLOB NOT NULL);
 CREATE INDEX chunks_page ON chunks (page, place);
+CREATE INDEX chunks_path ON chunks (source, path);
+CREATE INDEX chunks_row ON chunks (row);
 CREATE TABLE names (name TEXT NOT NULL, page TEXT NOT NULL, PRIMARY KEY (name, page)) WITHOUT ROWID;
 """
 
@@ -62,12 +64,12 @@ class Chunk:
         return " > ".join(part for part in (self.title, self.heading) if part)
 
 
-def add_chunks(database: sqlite3.Connection, chunks: Iterable[tuple[Chunk, bytes]]) -> None:
-    """Insert chunks, each with the key of its vector."""
+def add_chunks(database: sqlite3.Connection, chunks: Iterable[tuple[Chunk, bytes]], path: str) -> None:
+    """Insert the chunks of one file, each with the key of its vector."""
     database.executemany(
-        "INSERT INTO chunks VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO chunks VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            (chunk.id, chunk.text, chunk.title, chunk.page, chunk.section, chunk.heading, chunk.url, chunk.kind, chunk.source, json.dumps(chunk.names), chunk.place, "/".join(chunk.parents), key)
+            (chunk.id, chunk.text, chunk.title, chunk.page, chunk.section, chunk.heading, chunk.url, chunk.kind, chunk.source, json.dumps(chunk.names), chunk.place, "/".join(chunk.parents), path, key)
             for chunk, key in chunks
         ),
     )

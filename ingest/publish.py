@@ -1,0 +1,404 @@
+"""Sources in, a new generation of the index out: built beside the old one, checked by querying, then switched to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ingest import knowledge
+from ingest.cache import VectorCache, key
+from ingest.chunks import CHUNKS_VERSION, Splitter
+from ingest.convert import ConvertError, to_markdown
+from ingest.fetch import Source, SourceError, files
+from ingest.lock import write_lock
+from ingest.pages import PAGES_VERSION, Page, read_page
+from ingest.progress import Progress
+from kb.embedding import MAX_TOKENS, Engine, Tokens, cache_folder, find_model, keep_export, load_for_ingest, packaged_folder
+from kb.index import FORMAT, GENERATIONS, MODELS, POINTER, read_pointer
+from kb.index.check import faults, manifest_of
+from kb.index.store import FILE, SCHEMA, Chunk, add_chunks
+from kb.index.vectors import EXACT_ROWS, write_vectors
+from kb.index.words import WORDS_VERSION, WordIndex, tokens
+from kb.terms import KnowledgeError
+
+SETTINGS = f"pages {PAGES_VERSION}, chunks {CHUNKS_VERSION}, tokens {MAX_TOKENS}, knowledge {knowledge.KNOWLEDGE_VERSION}"
+EMBED_BATCH = 512  # texts between two commits of the cache: what a kill can cost
+COPY_SHARE = 0.3  # of the chunks: up to here Chroma's database is copied and changed, beyond it is built afresh
+
+
+class PublishError(RuntimeError):
+    """The new generation was not put in place; the message says why. The old one goes on serving."""
+
+
+@dataclass
+class Summary:
+    """What one ingest did."""
+
+    changed: bool = False
+    pages: int = 0
+    chunks: int = 0
+    embedded: int = 0
+    files: int = 0
+    files_changed: int = 0
+    files_removed: int = 0
+    skipped: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    """Sources that could not be read and whose pages were kept."""
+    notices: list[str] = field(default_factory=list)
+    sources: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    generation: str = ""
+
+
+def refresh(folder: Path, add: Sequence[Source] = (), remove: Sequence[str] = (), progress: Progress | None = None) -> Summary:
+    """
+    Bring an index up to date: the built-in knowledge, every source it already has, and the ones to add.
+
+    Args:
+        folder: The index folder.
+        add: Sources to add or to refresh, replacing what the index remembers of them. When given, other sources are not read again.
+        remove: Names or locations of sources to drop.
+        progress: Where to tell.
+
+    Returns:
+        What was done. `changed` is false when nothing had to be, and then nothing was written.
+
+    Raises:
+        LockedError: Another process is writing it.
+        PublishError: The new generation did not pass its check, or the disk is full.
+        SourceError: An added source cannot be read.
+        EmbeddingError: There is no embedding engine.
+        OSError: The folder cannot be written.
+    """
+    progress = progress or Progress("quiet")
+    with write_lock(folder) as interrupted:
+        current = read_pointer(folder)
+        if interrupted:
+            progress.note("The last ingest was interrupted; clearing what it left.")
+        _clear(folder, current)
+        work = _Work(folder, current, progress)
+        try:
+            return work.run(add, remove)
+        except sqlite3.Error as error:
+            raise PublishError(f"{folder}: the index was not changed ({error}). Free some space or check the disk, then run it again: python -m ingest") from error
+        finally:
+            work.close()
+
+
+def _clear(folder: Path, current: str | None) -> None:
+    """Remove generations that are neither current nor the one before; a file still open elsewhere waits for the next time."""
+    keep = {current, manifest_of(folder / GENERATIONS / current).get("previous") if current else None}
+    for path in (folder / GENERATIONS).glob("*"):
+        if path.name not in keep:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+class _Work:
+    """One ingest, from the old generation to the new one. The new folder is made at the first change."""
+
+    def __init__(self, folder: Path, current: str | None, progress: Progress) -> None:
+        self.folder, self.progress, self.summary = folder, progress, Summary()
+        self.old = folder / GENERATIONS / current if current else None
+        self.manifest: dict[str, Any] = dict(manifest_of(self.old)) if self.old else {}
+        if self.manifest.get("format") != FORMAT or self.old is None or not (self.old / FILE).is_file():
+            self.old, self.manifest = None, {}
+        numbers = [int(path.name) for path in (folder / GENERATIONS).glob("*") if path.name.isdigit()]
+        self.new = folder / GENERATIONS / f"{max([0, *numbers]) + 1:06}"
+        self.database: sqlite3.Connection | None = None
+        self.started = False
+        self.splitter: Splitter | None = None
+        self.engine: Engine | None = None
+
+    def close(self) -> None:
+        if self.database is not None:
+            self.database.close()
+        if self.started:
+            shutil.rmtree(self.new, ignore_errors=True)
+
+    def read(self) -> sqlite3.Connection:
+        """The database to look things up in: the new one once it is begun."""
+        if self.database is None:
+            self.database = sqlite3.connect(f"{(self.old / FILE).resolve().as_uri()}?mode=ro&immutable=1", uri=True) if self.old else sqlite3.connect(":memory:")
+            if not self.old:
+                self.database.executescript(SCHEMA)
+        return self.database
+
+    def write(self) -> sqlite3.Connection:
+        """The new generation's database, begun as a copy of the old one."""
+        if not self.started:
+            self.read().close()
+            self.started = True
+            self.new.mkdir(parents=True)
+            if self.old:
+                shutil.copyfile(self.old / FILE, self.new / FILE)
+            self.database = sqlite3.connect(self.new / FILE)
+            self.database.execute("PRAGMA journal_mode=OFF")  # nobody reads this file before it is whole
+            self.database.execute("PRAGMA synchronous=OFF")
+            if not self.old:
+                self.database.executescript(SCHEMA)
+            self.database.execute("BEGIN")
+        assert self.database is not None
+        return self.database
+
+    def run(self, add: Sequence[Source], remove: Sequence[str]) -> Summary:
+        """Everything, in order."""
+        summary, progress = self.summary, self.progress
+        known = {name: Source(name, *_detail(detail)) for name, detail in self.read().execute("SELECT name, detail FROM sources")}
+        for wanted in remove:
+            hit = [source.name for source in known.values() if wanted in (source.name, source.location)]
+            if not hit:
+                raise SourceError(f"{wanted}: the index has no such source; it has {', '.join(sorted(known)) or 'none'}")
+            for name in hit:
+                self._drop(name)
+                del known[name]
+        progress.start("read", unit="files")
+        self._knowledge()
+        for source in add or known.values():
+            before = known.get(source.name)
+            if add and before and not source.folders and before.folders:
+                source = Source(source.name, source.location, before.folders, source.layout)
+            try:
+                self._source(source)
+            except SourceError as error:
+                if add:
+                    raise
+                summary.kept.append(str(error))
+                continue
+            detail = json.dumps({"location": source.location, "folders": source.folders, "layout": source.layout})
+            if self.read().execute("SELECT detail FROM sources WHERE name = ?", (source.name,)).fetchone() != (detail,):
+                self.write().execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (source.name, detail))
+        progress.start("model")
+        self.engine = load_for_ingest(summary.notices.append)
+        if not self.started and (self.old is None or self.manifest.get("engine") != self.engine.name or self.manifest.get("words") != WORDS_VERSION or self._damaged()):
+            self.write()
+        self._counts()
+        if self.started:
+            self._finish(self.engine)
+            summary.changed = True
+        progress.stop()
+        summary.seconds = progress.seconds
+        return summary
+
+    def _damaged(self) -> bool:
+        """Whether the generation at hand fails its check, so that it must be built again."""
+        assert self.old is not None
+        found = faults(self.old)
+        self.summary.notices += [f"The index was damaged ({fault}); it is built again." for fault in found[:1]]
+        return bool(found)
+
+    def _counts(self) -> None:
+        select = self.read().execute
+        self.summary.pages, self.summary.chunks = select("SELECT count(DISTINCT page), count(*) FROM chunks").fetchone()
+        self.summary.sources = dict(select("SELECT source, count(DISTINCT page) FROM chunks GROUP BY source ORDER BY source").fetchall())
+        self.summary.skipped = [f"{source}: {path}: {problem}" for source, path, problem in select("SELECT source, path, problem FROM files WHERE problem <> '' ORDER BY source, path")]
+        self.summary.generation = (self.new if self.started else self.old or self.new).name
+
+    # reading sources
+
+    def _knowledge(self) -> None:
+        self._files(knowledge.SOURCE, ((name, lambda path=path: path.read_bytes(), lambda data, name=name, path=path: knowledge.read_file(name, path), "") for name, path in knowledge.files()))  # type: ignore[misc]
+
+    def _source(self, source: Source) -> None:
+        def pages(file: Any, data: bytes) -> list[Page]:
+            return [read_page(file.page, to_markdown(file.path, data), file.url, file.kind, source.name, file.include)]
+
+        self._files(source.name, ((file.path, file.read, lambda data, file=file: pages(file, data), file.problem) for file in files(source)))  # type: ignore[misc]
+
+    def _files(self, source: str, found: Iterable[tuple[str, Callable[[], bytes], Callable[[bytes], list[Page]], str]]) -> None:
+        """Take over the files of a source: unchanged ones as they are, changed ones anew; forget the ones that are gone."""
+        seen: dict[str, str] = {}
+        before = dict(self.read().execute("SELECT path, digest FROM files WHERE source = ?", (source,)).fetchall())
+        for path, read, pages, problem in found:
+            self.summary.files += 1
+            self.progress.step()
+            data = b""
+            if not problem:
+                try:
+                    data = read()
+                except OSError as error:
+                    problem = error.strerror or "cannot be read"
+            digest = hashlib.blake2b(data + f"\n{SETTINGS}\n{problem}".encode(), digest_size=16).hexdigest()
+            seen[path] = digest
+            if before.get(path) != digest:
+                self.summary.files_changed += 1
+                self._replace(source, path, digest, problem, data, pages)
+        for path in before.keys() - seen.keys():
+            self.summary.files_removed += 1
+            self.write().execute("DELETE FROM chunks WHERE source = ? AND path = ?", (source, path))
+            self.write().execute("DELETE FROM files WHERE source = ? AND path = ?", (source, path))
+
+    def _replace(self, source: str, path: str, digest: str, problem: str, data: bytes, pages: Callable[[bytes], list[Page]]) -> None:
+        database = self.write()
+        database.execute("DELETE FROM chunks WHERE source = ? AND path = ?", (source, path))
+        count = 0
+        if not problem:
+            try:
+                for page in pages(data):
+                    chunks = self._split(page)
+                    taken = database.execute("SELECT source, path FROM chunks WHERE page = ? LIMIT 1", (page.id,)).fetchone()
+                    if taken:
+                        problem = f"page {page.id} comes already from {taken[0]}: {taken[1]}"
+                    elif not chunks:
+                        problem = "no text in it"
+                    else:
+                        add_chunks(database, ((chunk, b"") for chunk in chunks), path)
+                        count += 1
+            except (ConvertError, KnowledgeError) as error:
+                problem = str(error)
+            except (ValueError, RecursionError, sqlite3.IntegrityError) as error:  # one bad file must not stop the rest
+                database.execute("DELETE FROM chunks WHERE source = ? AND path = ?", (source, path))
+                problem = f"{type(error).__name__}: {error}"
+        database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (source, path, digest, count, problem))
+
+    def _split(self, page: Page) -> list[Chunk]:
+        if self.splitter is None:
+            self.splitter = Splitter(Tokens(find_model().folder or packaged_folder()))
+        return self.splitter.split(page)
+
+    def _drop(self, source: str) -> None:
+        for table, column in (("chunks", "source"), ("files", "source"), ("sources", "name")):
+            self.write().execute(f"DELETE FROM {table} WHERE {column} = ?", (source,))  # noqa: S608 - names from the line above
+
+    # building the generation
+
+    def _finish(self, engine: Engine) -> None:
+        database, progress, folder = self.write(), self.progress, self.new
+        database.execute("COMMIT")
+        if not self.summary.chunks:
+            raise PublishError("There is nothing to index: no source gave a page. The index was not changed")
+        cache = VectorCache(cache_folder())
+        try:
+            self._embed(database, engine, cache)
+            progress.start("vectors", self.summary.chunks, "chunks")
+            database.execute("BEGIN")
+            database.execute("UPDATE chunks SET row = place_of.n - 1 FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM chunks) AS place_of WHERE chunks.id = place_of.id")
+            database.execute("DELETE FROM names")
+            database.executemany(
+                "INSERT OR IGNORE INTO names VALUES (?, ?)", ((name.lower(), page) for page, names in database.execute("SELECT DISTINCT page, names FROM chunks WHERE names <> '[]'").fetchall() for name in json.loads(names))
+            )
+            database.execute("COMMIT")
+            ids, keys = map(list, zip(*database.execute("SELECT id, vector FROM chunks ORDER BY row"), strict=True))
+            vectors = cache.get(keys, engine.width)
+        finally:
+            cache.close()
+        old_keys = self._copy_chroma(engine, dict(zip(ids, keys, strict=True)))
+        changed = frozenset(id for id, name in zip(ids, keys, strict=True) if old_keys and id in old_keys and old_keys[id] != name)
+        for done in write_vectors(folder, ids, vectors, frozenset(old_keys) if old_keys else None, changed):
+            progress.step(done)
+        self._words(database)
+        self._switch(database, engine)
+
+    def _embed(self, database: sqlite3.Connection, engine: Engine, cache: VectorCache) -> None:
+        """Give every chunk the key of its vector and every key a vector."""
+        rows = database.execute("SELECT id, title, heading, text, vector FROM chunks").fetchall() if self.manifest.get("engine") != engine.name else database.execute("SELECT id, title, heading, text, vector FROM chunks WHERE vector = x''").fetchall()
+        fresh: dict[bytes, str] = {}
+        named: list[tuple[bytes, str]] = []
+        for id, title, heading, text, _ in rows:
+            full = " > ".join(part for part in (title, heading) if part) + "\n" + text
+            name = key(engine.name, full)
+            fresh[name] = full
+            named.append((name, id))
+        database.execute("BEGIN")
+        database.executemany("UPDATE chunks SET vector = ? WHERE id = ?", named)
+        database.execute("COMMIT")
+        wanted = fresh.keys() if len(rows) == self.summary.chunks else {name for (name,) in database.execute("SELECT DISTINCT vector FROM chunks")}
+        missing = cache.missing(wanted)
+        for name in missing:
+            if name not in fresh:  # the cache was cleared: read the text again
+                title, heading, text = database.execute("SELECT title, heading, text FROM chunks WHERE vector = ? LIMIT 1", (name,)).fetchone()
+                fresh[name] = " > ".join(part for part in (title, heading) if part) + "\n" + text
+        missing.sort(key=lambda name: -len(fresh[name]))
+        self.progress.start("embed", len(missing), "chunks")
+        self.summary.embedded = len(missing)
+        for start in range(0, len(missing), EMBED_BATCH):
+            some = missing[start : start + EMBED_BATCH]
+            cache.put(some, engine.embed([fresh[name] for name in some], self.progress.step))
+
+    def _copy_chroma(self, engine: Engine, now: dict[str, bytes]) -> dict[str, bytes] | None:
+        """Copy the old generation's Chroma database when few chunks changed; its ids and keys, None to build afresh."""
+        if self.old is None or self.manifest.get("engine") != engine.name or faults(self.old):
+            return None
+        old = sqlite3.connect(f"{(self.old / FILE).resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+        keys = dict(old.execute("SELECT id, vector FROM chunks").fetchall())
+        old.close()
+        if sum(keys.get(id) != name for id, name in now.items()) + len(keys.keys() - now.keys()) > COPY_SHARE * len(now):
+            return None
+        shutil.copytree(self.old / "chroma", self.new / "chroma")
+        return keys
+
+    def _words(self, database: sqlite3.Connection) -> None:
+        """The two word indexes: over chunks, and over whole pages."""
+        self.progress.start("words", self.summary.chunks, "chunks")
+        chunks: list[list[str]] = []
+        pages: dict[str, list[str]] = {page: [] for (page,) in database.execute("SELECT DISTINCT page FROM chunks ORDER BY page")}
+        number = {page: row for row, page in enumerate(pages)}
+        page_row = np.zeros(self.summary.chunks, np.int32)
+        for row, page, title, heading, text in database.execute("SELECT row, page, title, heading, text FROM chunks ORDER BY row"):
+            body = tokens(f"{heading}\n{text}")
+            head = tokens(title)
+            chunks.append(head + body)
+            pages[page] += body if pages[page] else head + body
+            page_row[row] = number[page]
+            self.progress.step()
+        WordIndex.build(chunks, self.new / "words")
+        WordIndex.build(list(pages.values()), self.new / "page_words")
+        np.save(self.new / "page_row.npy", page_row)
+
+    def _switch(self, database: sqlite3.Connection, engine: Engine) -> None:
+        """Write the manifest, check by querying, and point to the new generation."""
+        self.progress.start("check")
+        digest = hashlib.blake2b(digest_size=16)
+        for id, name in database.execute("SELECT id, vector FROM chunks ORDER BY row"):
+            digest.update(id.encode() + name)
+        database.close()
+        model = find_model()
+        keep_export(engine, self.folder / MODELS)
+        summary = asdict(self.summary)
+        manifest = {
+            "format": FORMAT,
+            "engine": engine.name,
+            "model": model.name,
+            "model_sha256": model.digest,
+            "width": engine.width,
+            "space": "cosine",
+            "words": WORDS_VERSION,
+            "settings": SETTINGS,
+            "chunks": self.summary.chunks,
+            "pages": self.summary.pages,
+            "exact": self.summary.chunks <= EXACT_ROWS,
+            "content": digest.hexdigest(),
+            "sources": summary["sources"],
+            "built": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "previous": self.old.name if self.old else None,
+        }
+        (self.new / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        found = faults(self.new)
+        if found:
+            raise PublishError(f"The new index failed its check ({found[0]}) and was not put in place; the old one goes on serving. Run it again: python -m ingest")
+        part = self.folder / f"{POINTER}.part"
+        part.write_text(self.new.name, encoding="utf-8")
+        for attempt in range(20):
+            try:
+                os.replace(part, self.folder / POINTER)
+                break
+            except PermissionError:  # Windows: a reader has the pointer open for a moment
+                if attempt == 19:
+                    raise
+                time.sleep(0.1)
+        self.started = False  # the folder stays
+        _clear(self.folder, self.new.name)
+
+
+def _detail(detail: str) -> tuple[str, tuple[str, ...], str]:
+    values = json.loads(detail)
+    return values["location"], tuple(values["folders"]), values["layout"]

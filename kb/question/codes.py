@@ -1,0 +1,117 @@
+"""Bug-check codes and call arguments in a text: numbers in, rows, parameters and facts out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kb.terms import Terms
+
+HEX = r"(?:0x)?[0-9a-fA-F`]+h?"
+PARAMETER = re.compile(rf"\b(?:arg(?:ument)?|param(?:eter)?|p)\s*\.?\s*#?([1-4])\s*(?:=|:|is|was|of|==)?\s*(?:=\s*)?(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{{8,}}|\d+)\b", re.I)
+LIST = re.compile(r"\(\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*\)")
+BARE_LIST = re.compile(r"\{\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*\}")
+CODE = re.compile(r"\b(?:(?:bug\s*check|bugcheck|stop(?:\s*code)?|bsod|verifier|blue\s*screen|stop\s*error|code)\s*[:=(]?\s*(?:code\s*)?(0x[0-9a-fA-F]+|[0-9a-fA-F]{1,3})\b|(0x[0-9a-fA-F]{1,8})\b|\(([0-9a-fA-F]{1,3})\))", re.I)
+
+
+@dataclass(frozen=True)
+class BugCheck:
+    """A stop code that the text names."""
+
+    row: str
+    """Id of its row in bugchecks.yaml."""
+    parameters: Mapping[int, int]
+    """Parameters given, 1 to 4."""
+    words: str
+
+
+def number(text: str) -> int:
+    """The value of a number as debuggers print it: 0x and backquotes are understood; without 0x, digits of a parameter list are hexadecimal."""
+    bare = text.replace("`", "").lower().removesuffix("h")
+    return int(bare.removeprefix("0x"), 16)
+
+
+def read_bugcheck(text: str, named: list[str], terms: Terms) -> BugCheck | None:
+    """
+    Find the stop code and its parameters.
+
+    Args:
+        text: The question.
+        named: Ids of bug-check rows that the text names by symbol.
+        terms: The table of bug checks.
+
+    Returns:
+        The code, or None when the text names none that the table knows.
+    """
+    table = terms.tables.get("bugchecks", {})
+    by_code = {code_of(row.more.get("code")): row.id for row in table.values()}
+    parameters = {int(found.group(1)): number(found.group(2)) if found.group(2).lower().startswith("0x") or len(found.group(2)) >= 8 else int(found.group(2), 16) for found in PARAMETER.finditer(text)}
+    for found in (LIST.search(text), BARE_LIST.search(text)):
+        if found and not parameters:
+            parameters = {place: number(value) for place, value in enumerate(found.groups(), start=1)}
+    taken = {found.start(2) for found in PARAMETER.finditer(text)}
+    row, words = (named[0], table[named[0]].title) if named else ("", "")
+    if not row:
+        for found in CODE.finditer(text):
+            group = next(place for place in (1, 2, 3) if found.group(place))
+            if found.start(group) in taken:
+                continue
+            value = int(found.group(group).lower().removeprefix("0x") or "0", 16) & 0x0FFFFFFF
+            if value in by_code:
+                row, words = by_code[value], found.group().strip()
+                break
+    return BugCheck(row, parameters, words) if row else None
+
+
+def code_of(value: object) -> int:
+    """A code as YAML gives it: an integer, or text such as `0xD1`."""
+    if isinstance(value, int):
+        return value
+    try:
+        return int(str(value), 16)
+    except ValueError:
+        return -1
+
+
+def split_arguments(text: str) -> list[str]:
+    """Arguments of a call, from the text after its opening parenthesis; nested parentheses stay together."""
+    depth, current, out = 0, "", []
+    for letter in text:
+        if letter in "([{":
+            depth += 1
+        elif letter in ")]}":
+            if depth == 0:
+                break
+            depth -= 1
+        if letter == "," and depth == 0:
+            out.append(current.strip())
+            current = ""
+        else:
+            current += letter
+    out.append(current.strip())
+    return out
+
+
+def argument_facts(text: str, terms: Terms) -> dict[str, tuple[str, str]]:
+    """
+    Facts that call expressions in the text state by their arguments.
+
+    Args:
+        text: Prose or code.
+        terms: `arguments.yaml` and the pool arguments.
+
+    Returns:
+        Fact name to (value, the argument as written).
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for entry in terms.arguments:
+        for call in re.finditer(rf"\b{re.escape(str(entry['ddi']))}\s*\(", text, re.I):
+            arguments = split_arguments(text[call.end() :])
+            position = int(entry["position"])
+            if position < len(arguments):
+                written = arguments[position]
+                value = entry["values"].get(written) or entry["values"].get(written.upper())
+                if value is not None:
+                    found[str(entry["fact"])] = (str(value), written)
+    return found

@@ -1,0 +1,104 @@
+"""What kind of question it is, and whether it is one that this tool answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kb.question.reading import Reading
+
+
+def out_of_scope(reading: Reading) -> str:
+    """
+    Why a question is outside the field.
+
+    Args:
+        reading: The text with its mentions.
+
+    Returns:
+        The topic of `phrases.yaml` that it belongs to; empty when it is in scope. A question that names kernel things stays in
+        scope unless the outside topic is what its memory belongs to.
+    """
+    topics = [key for key, _, _ in reading.cues("out_of_scope")]
+    if not topics:
+        return ""
+    strong = [one for one in reading.mentions if one.kind in ("ddi", "irql") or one.kind == "row" and one.table in ("routines", "locks", "allocators", "pool_arguments", "objects")]
+    bugs = reading.rows("bugchecks")
+    first = topics[0]
+    if first in ("exploits", "other systems"):
+        return first
+    if strong or (bugs and first not in ("end-user crash help", "small talk", "GPU memory")):
+        return ""
+    if reading.snippets:
+        return ""
+    return first
+
+
+def has(reading: Reading, kind: str) -> bool:
+    """Whether a cue of this kind of question stands in the text."""
+    return any(key == kind for key, _, _ in reading.cues("kinds"))
+
+
+def kind_of(reading: Reading) -> str:
+    """
+    Classify a question.
+
+    Args:
+        reading: The text with its mentions.
+
+    Returns:
+        One of the kinds of contract.md.
+    """
+    if reading.snippets:
+        return "code"
+    if out_of_scope(reading):
+        return "out_of_scope"
+    bugs, linux = reading.rows("bugchecks"), reading.rows("linux")
+    routines, locks, objects = reading.routine_mentions(), reading.rows("locks"), reading.rows("objects")
+    calls = reading.calls()
+    pools = reading.pool_mentions()
+    pool_question = bool(reading.cues("pool_question"))
+    allocators = reading.rows("allocators")
+    why = has(reading, "why")
+    starts_why = any(key == "why" and first <= 3 for key, first, _ in reading.cues("kinds"))
+    if why and starts_why and not (bugs and has(reading, "bugcheck")):
+        return "why"
+    if not bugs and reading.bugcheck is not None and not (calls or routines):
+        return "bugcheck"
+    if bugs and (has(reading, "bugcheck") or not (calls or routines)):
+        return "why" if why and starts_why else "bugcheck"
+    if linux or has(reading, "linux"):
+        return "linux"
+    if has(reading, "migration") and (allocators or calls or pools or reading.rows("pool_arguments") or reading.named_facts("windows")):
+        return "migration"
+    storing = any(key == "store" for key, _, _ in reading.cues("acts"))
+    if not objects and (pool_question or pools) and reading.implied_objects():
+        return "object_storage"
+    if objects and (not calls or storing and (pools or pool_question)) and (storing or pools or pool_question or reading.named_facts("memory.place")):
+        acting = [key for key, _, _ in reading.cues("acts") if key in ("touch", "free", "allocate")]
+        if storing or not (acting and routines):
+            return "object_storage"
+    if has(reading, "howto") and not pool_question:
+        return "howto"
+    if reading.rows("pool_arguments") and not calls and not routines and (reading.named_facts("windows") or not pool_question):
+        return "migration"
+    irql_question = bool(reading.cues("irql_question"))
+    if calls and any(reading.acts_of(one.value) for one in calls) and (pools or pool_question) and (routines or any(one.kind == "irql" for one in reading.mentions)):
+        return "decision"
+    if calls and not (pool_question and (pools or allocators)):
+        return "why" if why and not reading.cues("irql_question") and not routines and not any(one.kind == "irql" for one in reading.mentions) else "api_irql"
+    if routines and (has(reading, "context") or irql_question) and not calls:
+        return "context"
+    if pools or pool_question or allocators:
+        return "why" if why and not routines and not any(one.kind == "irql" for one in reading.mentions) else "decision"
+    if why:
+        return "why"
+    if locks or any(key == "wait" for key, _, _ in reading.cues("acts")) and routines:
+        return "api_irql"
+    if routines:
+        return "context"
+    if has(reading, "howto"):
+        return "howto"
+    if objects:
+        return "object_storage"
+    return "decision" if any(key in ("allocate", "free", "touch") for key, _, _ in reading.cues("acts")) else "why"

@@ -1,0 +1,545 @@
+"""Mentions in, facts and uses out: who does what where, clause by clause."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from kb.ddis import DdiTable
+from kb.question.codes import BugCheck, argument_facts, read_bugcheck
+from kb.question.kinds import kind_of, out_of_scope
+from kb.question.words import Mention, Token, Vocabulary, clauses, scoped, tokenize
+from kb.terms import LEVELS, Terms, rank, text_of
+
+Use = dict[str, "str | tuple[str, ...]"]
+FENCE = re.compile(r"```[a-zA-Z+]*\n?(.*?)(?:```|\Z)", re.S)
+CODE_LINE = re.compile(r"^\s*(?:[\w*]+\s+)*[\w>.\-*\[\]]+\s*(?:=|\().*;\s*(?://.*)?$", re.M)
+HELD_NEAR = 6  # words between "holding" and the lock it governs
+MEMORY_ACTS = ("allocate", "touch", "free")
+STRONG_HELD = ("under", "holding", "while", "inside", "within", "protected", "guarded", "held", "behind", "between", "owning", "hold", "with", "holds")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One fact read from a question."""
+
+    name: str
+    value: str
+    use: int | None
+    words: str
+    """The words it was read from."""
+    assumed: bool = False
+    carried: bool = False
+    """Whether it comes from an earlier question of the conversation."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was read from one question."""
+
+    text: str
+    kind: str
+    facts: tuple[Fact, ...]
+    uses: tuple[Mapping[str, str | tuple[str, ...]], ...]
+    proposed: str = ""
+    """The pool that the question proposes."""
+    asks_pool: bool = False
+    ddis: tuple[str, ...] = ()
+    """Documented routines asked about, the subject first."""
+    rows: tuple[tuple[str, str], ...] = ()
+    """Table rows named: table and id, in order of place."""
+    unknown_names: tuple[str, ...] = ()
+    """Names that look like kernel routines and are not documented."""
+    corrected: tuple[tuple[str, str], ...] = ()
+    """Misspelt words and what they were read as."""
+    bugcheck: BugCheck | None = None
+    snippets: tuple[str, ...] = ()
+    refusal: str = ""
+    """Why it is out of scope; empty when it is not."""
+    windows: tuple[str, ...] = ()
+    shared: Mapping[str, str] = field(default_factory=dict)
+    """Facts that hold for every use."""
+    carried: tuple[str, ...] = ()
+    """Names of the facts taken over from earlier questions."""
+
+
+@dataclass
+class Site:
+    """A place that the text names: where something happens."""
+
+    clause: int
+    routine: str = ""
+    lowest: str = ""
+    highest: str = ""
+    claim: tuple[str, str] | None = None
+    locks: tuple[str, ...] = ()
+    words: list[str] = field(default_factory=list)
+    acts: tuple[str, ...] = ()
+    first: int = 0
+
+    def facts(self) -> Use:
+        """The site as facts of a use."""
+        use: Use = {}
+        if self.routine:
+            use["routine"] = self.routine
+        if self.highest:
+            use["irql.lowest"], use["irql.highest"] = self.lowest, self.highest
+        if self.claim:
+            use["claim.lowest"], use["claim.highest"] = self.claim
+        if self.locks:
+            use["lock"] = self.locks
+        return use
+
+    def empty(self) -> bool:
+        """Whether nothing is known of the place."""
+        return not (self.routine or self.highest or self.locks)
+
+
+class Reader:
+    """Reads questions with the words of the knowledge files."""
+
+    def __init__(self, terms: Terms, ddis: DdiTable) -> None:
+        """Prepare the vocabulary once; reading a question then takes a few milliseconds."""
+        self.terms = terms
+        self.ddis = ddis
+        self.vocabulary = Vocabulary(terms, ddis)
+
+    def read(self, text: str, earlier: Question | None = None) -> Question:
+        """
+        Read one question.
+
+        Args:
+            text: What the user typed.
+            earlier: The previous question of the conversation as it was read, or None.
+
+        Returns:
+            The question with its facts; a follow-up carries, replaces or drops the earlier facts.
+        """
+        snippets = tuple(found.group(1).strip("\n") for found in FENCE.finditer(text))
+        prose = FENCE.sub(" . ", text)
+        if not snippets and len(CODE_LINE.findall(text)) >= 2:
+            lines = text.splitlines()
+            code = [line for line in lines if CODE_LINE.match(line) or re.match(r"\s*[{}#]", line) or "//" in line]
+            snippets = ("\n".join(code),)
+            prose = "\n".join(line for line in lines if line not in code)
+        tokens = tokenize(prose)
+        numbers = clauses(tokens)
+        negations = [(first, last) for _, first, last in self.vocabulary.cues("negation", tokens)]
+        mentions = scoped(self.vocabulary.find(tokens), numbers, negations, tokens)
+        return Reading(self, text, tokens, numbers, mentions, snippets).question(earlier)
+
+
+class Reading:
+    """The work on one text."""
+
+    def __init__(self, reader: Reader, text: str, tokens: list[Token], numbers: list[int], mentions: list[Mention], snippets: tuple[str, ...]) -> None:
+        """Keep the parts; `question` puts them together."""
+        self.reader = reader
+        self.terms = reader.terms
+        self.ddi_table = reader.ddis
+        self.text = text
+        self.tokens = tokens
+        self.numbers = numbers
+        self.mentions = mentions
+        self.snippets = snippets
+        self.facts: list[Fact] = []
+        named = [one.value for one in mentions if one.kind == "row" and one.table == "bugchecks"]
+        self.bugcheck = read_bugcheck(text, named, reader.terms)
+        self.cue_cache: dict[str, list[tuple[str, int, int]]] = {}
+
+    def cues(self, group: str) -> list[tuple[str, int, int]]:
+        """Cues of one group, found once."""
+        if group not in self.cue_cache:
+            self.cue_cache[group] = list(self.reader.vocabulary.cues(group, self.tokens))
+        return self.cue_cache[group]
+
+    def rows(self, table: str, negated: bool = False) -> list[Mention]:
+        """Mentions of a table's rows."""
+        return [one for one in self.mentions if one.kind == "row" and one.table == table and (negated or not one.negated)]
+
+    def named_facts(self, name: str) -> list[Mention]:
+        """Mentions of a fact's values that are not negated."""
+        return [one for one in self.mentions if one.kind == "fact" and one.table == name and not one.negated]
+
+    # -- places ---------------------------------------------------------------------------------------------------
+
+    def routine_mentions(self) -> list[Mention]:
+        """Routines named: rows of the table, and documented callbacks that the driver implements."""
+        found = self.rows("routines")
+        spans = {(one.first, one.last) for one in found}
+        for one in self.mentions:
+            if one.kind == "ddi" and not one.negated and (one.first, one.last) not in spans:
+                ddi = self.ddi_table.find(one.value)
+                if ddi is not None and ddi.kind == "callback" and ddi.role == "implemented_by_driver":
+                    found.append(replace(one, table="callback"))
+        return sorted(found, key=lambda one: one.first)
+
+    def level_ranges(self) -> list[tuple[Mention, str, str, bool]]:
+        """IRQLs named: mention, lowest, highest, and whether it is a claim about a routine rather than a place."""
+        ups = [(first, last) for _, first, last in self.cues("irql_up_to")]
+        froms = [(first, last) for _, first, last in self.cues("irql_from")]
+        claims = [(first, last) for _, first, last in self.cues("claim")]
+        found = []
+        for one in self.mentions:
+            if one.kind != "irql" or one.negated:
+                continue
+            level = one.value
+            low = high = level
+            said = {self.tokens[at].word for at in range(one.first, one.last + 1)}
+            before = range(max(0, one.first - 3), one.first)
+            if said & {"below", "<", "less", "under"} or any(last in before or (one.last < first <= one.last + 3) for first, last in ups):
+                low = "PASSIVE_LEVEL"
+            elif any(last in before or (one.last < first <= one.last + 3) for first, last in froms):
+                high = "HIGH_LEVEL"
+            elif said & {"above", "greater", "higher"}:
+                high = level
+            claim = any(last in range(max(0, one.first - 4), one.first) and self.numbers[first] == one.clause for first, last in claims)
+            alone = one.first == one.last and self.tokens[one.first].word in ("passive", "dispatch")
+            if alone and not {self.tokens[at].word for at in before} & {"at", "=", "irql", "in"}:
+                claim = True  # "is it passive?", "then passive too": said of the routine, not a place
+            found.append((one, low, high, claim))
+        return found
+
+    def held_locks(self, subjects: set[int]) -> list[Mention]:
+        """Locks and regions that are held where the acts happen; *subjects* are mentions asked about themselves."""
+        held_cues = [(first, last) for _, first, last in self.cues("held")]
+        found = []
+        for one in self.rows("locks") + self.acquiring_ddis():
+            if one.first in subjects:
+                continue
+            if any(one.first - HELD_NEAR <= last < one.first and self.numbers[first] == one.clause for first, last in held_cues) or any(
+                one.last < first <= one.last + 2 and self.tokens[first].word in ("held", "hold", "taken", "acquired", "owned") for first, _ in held_cues
+            ):
+                found.append(one)
+        return found
+
+    def acquiring_ddis(self) -> list[Mention]:
+        """Documented routines that acquire a lock, as mentions of that lock."""
+        found = []
+        for one in self.mentions:
+            if one.kind == "ddi" and not one.negated and one.value.lower() in self.reader.vocabulary.acquirers:
+                found.append(replace(one, kind="row", table="locks", value=self.reader.vocabulary.acquirers[one.value.lower()]))
+        return found
+
+    def sites(self, subjects: set[int]) -> list[Site]:
+        """Every place the text names, one a clause and routine, in order."""
+        by_clause: dict[int, list[Site]] = {}
+        last = -9
+        for one in self.routine_mentions():
+            if one.first in subjects or one.first - last <= 1:
+                continue  # "WdfRequestSetCompletionRoutine CompletionRoutine" is one routine
+            last = one.last
+            value = one.value
+            sites = by_clause.setdefault(one.clause, [])
+            if not any(site.routine == value for site in sites):
+                sites.append(Site(one.clause, routine=value, words=[one.words], first=one.first))
+        for one, low, high, claim in self.level_ranges():
+            near = by_clause.setdefault(one.clause, [])
+            target = near[-1] if near and not near[-1].highest else None
+            if target is None:
+                before = [site for number, group in by_clause.items() if number < one.clause for site in group if site.routine and not site.highest]
+                gap = one.clause - before[-1].clause if before else 9
+                if before and claim and gap <= 2:
+                    target = before[-1]
+            if target is None:
+                near.append(Site(one.clause, lowest=low, highest=high, words=[one.words], first=one.first))
+            elif claim and target.routine:
+                target.claim = (low, high)
+                target.words.append(one.words)
+            else:
+                target.lowest, target.highest = low, high
+                target.words.append(one.words)
+        for one in self.held_locks(subjects):
+            near = by_clause.setdefault(one.clause, [])
+            if near:
+                for site in near:
+                    site.locks = tuple(sorted({*site.locks, one.value}))
+                    site.words.append(one.words)
+            else:
+                near.append(Site(one.clause, locks=(one.value,), words=[one.words], first=one.first))
+        for number, group in by_clause.items():
+            acts = tuple(dict.fromkeys(key for key, first, _ in self.cues("acts") if self.numbers[first] == number))
+            for site in group:
+                site.acts = acts
+        ordered = [site for number in sorted(by_clause) for site in by_clause[number]]
+        return merge_locks([site for site in ordered if not site.empty()])
+
+    # -- what is asked --------------------------------------------------------------------------------------------
+
+    def shared_facts(self) -> dict[str, str]:
+        """Facts that hold for the whole question: arguments, versions, models, and a pool when exactly one is named."""
+        shared: dict[str, str] = {}
+        for name in self.terms.facts:
+            if name == "memory.pool":
+                continue
+            values = self.named_facts(name)
+            if values and len({one.value for one in values}) == 1:
+                shared[name] = values[0].value
+                self.facts.append(Fact(name, values[0].value, None, values[0].words))
+        for one in self.mentions:
+            if one.kind == "fact" and one.negated and one.table in ("memory.locked", "io.paging", "argument.wait") and one.table not in shared:
+                opposite = {"true": "false", "false": "true"}.get(one.value)
+                if opposite:
+                    shared[one.table] = opposite
+                    self.facts.append(Fact(one.table, opposite, None, "not " + one.words))
+        for name, (value, written) in argument_facts(self.text, self.terms).items():
+            shared[name] = value
+            self.facts.append(Fact(name, value, None, written))
+        pools = {one.value for one in self.pool_mentions()}
+        if len(pools) == 1:
+            shared["memory.pool"] = pools.pop()
+            self.facts.append(Fact("memory.pool", shared["memory.pool"], None, self.pool_mentions()[0].words))
+        return shared
+
+    def pool_mentions(self) -> list[Mention]:
+        """Pools named, by word or by a POOL_TYPE or POOL_FLAGS value."""
+        found = self.named_facts("memory.pool")
+        for one in self.rows("pool_arguments"):
+            row = self.terms.row("pool_arguments", one.value)
+            pool = str(row.more.get("pool", "")) if row else ""
+            if pool in ("paged", "nonpaged"):
+                found.append(replace(one, kind="fact", table="memory.pool", value=pool))
+        return sorted(found, key=lambda one: one.first)
+
+    def question(self, earlier: Question | None) -> Question:
+        """Put everything together."""
+        from kb.question.follow import carry
+
+        refusal = out_of_scope(self)
+        kind = kind_of(self)
+        shared = self.shared_facts()
+        subjects, subject_positions = self.subjects(kind)
+        sites = self.sites(subject_positions)
+        uses = self.uses(kind, subjects, sites, shared)
+        rows = tuple(dict.fromkeys((one.table, one.value) for one in self.mentions if one.kind == "row" and not one.negated))
+        unknown = tuple(dict.fromkeys(one.value for one in self.mentions if one.kind == "unknown_name"))
+        asks = bool(self.cues("pool_question")) or len({one.value for one in self.pool_mentions()}) == 2
+        for number, use in enumerate(uses):
+            for name, value in use.items():
+                if name in shared:
+                    continue
+                words = next((site.words for site in sites if site.facts().items() <= use.items()), [])
+                self.facts.append(Fact(name, ", ".join(value) if isinstance(value, tuple) else value, number, "; ".join(words) or self.text[:80]))
+        question = Question(
+            text=self.text,
+            kind=kind,
+            facts=tuple(self.facts),
+            uses=tuple(uses),
+            proposed=shared.get("memory.pool", ""),
+            asks_pool=asks,
+            ddis=tuple(dict.fromkeys([*[one for _, one in subjects if _ == "ddi"], *[one.value for one in self.mentions if one.kind == "ddi" and not one.negated]])),
+            rows=rows,
+            unknown_names=unknown,
+            corrected=tuple((one.words, one.value) for one in self.mentions if one.corrected),
+            snippets=self.snippets,
+            bugcheck=self.bugcheck,
+            refusal=refusal,
+            windows=tuple(one.value for one in self.named_facts("windows")),
+            shared=shared,
+        )
+        return carry(question, self, sites, earlier) if earlier is not None else question
+
+    def subjects(self, kind: str) -> tuple[list[tuple[str, str]], set[int]]:
+        """
+        What is called, acquired, waited for or stored: pairs of (`ddi` | `lock` | `object`, name), and the tokens that name them.
+
+        A routine that acquires a lock is a subject only when nothing else is called under it.
+        """
+        calls = self.calls()
+        chosen = [one for one in calls if not self.is_held(one, calls)] or calls[:1]
+        if kind == "object_storage":
+            objects = self.rows("objects") or self.implied_objects()
+            return [("object", one.value) for one in objects[:1]], {one.first for one in objects[:1]}
+        if chosen:
+            first = chosen[0]
+            picked = [first]
+            for one in chosen[1:]:
+                between = {token.word for token in self.tokens[picked[-1].last + 1 : one.first]}
+                if between <= {"/", "and", "or", ","} and between & {"/", "and", "or", ","}:
+                    picked.append(one)
+            waited = [
+                one for one in self.rows("locks") if not self.held_by_cue(one) and any(name in (self.terms.tables["locks"][one.value].more.get("acquire") or ()) for name in (pick.value for pick in picked))
+            ]
+            return (
+                [*(("ddi", one.value) for one in dict.fromkeys(picked)), *(("lock", one.value) for one in waited[:1])],
+                {one.first for one in (*picked, *waited)},
+            )
+        locks = [one for one in self.rows("locks") if not self.held_by_cue(one) or self.asked(one)]
+        if locks and kind in ("api_irql", "linux", "context"):
+            return [("lock", one.value) for one in locks[:1]], {one.first for one in locks[:1]}
+        return [], set()
+
+    def implied_objects(self) -> list[Mention]:
+        """Objects that a routine's name and one word imply: the `context` handed to a routine that takes one."""
+        words = {token.word for token in self.tokens}
+        found = []
+        for one in self.calls():
+            for row in self.terms.tables.get("objects", {}).values():
+                if one.value in (row.more.get("ddis") or ()) and "context" in row.id and "context" in words:
+                    found.append(replace(one, kind="row", table="objects", value=row.id))
+        return found
+
+    def calls(self) -> list[Mention]:
+        """Documented routines that the text names and a driver calls; a routine of the driver's own is not among them."""
+        routines = {(one.first, one.last) for one in self.rows("routines", negated=True)}
+        return [
+            one for one in self.mentions if one.kind == "ddi" and not one.negated and not self.is_implemented(one) and (one.first, one.last) not in routines
+        ]
+
+    def is_held(self, mention: Mention, calls: list[Mention]) -> bool:
+        """Whether an acquiring routine is named as what is held, rather than as what is asked about."""
+        if mention.value.lower() not in self.reader.vocabulary.acquirers:
+            return False
+        if self.held_by_cue(mention) and not self.asked(mention):
+            return True
+        later = [one for one in calls if one.first > mention.last and one.value.lower() not in self.reader.vocabulary.acquirers]
+        return bool(later) and bool({token.word for token in self.tokens[mention.last + 1 : later[0].first]} & {"then", "and", "before", "around", "followed"})
+
+    def is_implemented(self, mention: Mention) -> bool:
+        """Whether a documented name is a callback that the driver implements."""
+        ddi = self.ddi_table.find(mention.value)
+        return ddi is not None and ddi.kind == "callback" and ddi.role == "implemented_by_driver"
+
+    def held_by_cue(self, mention: Mention) -> bool:
+        """Whether a strong word such as `under` or `holding` stands just before the mention."""
+        before = self.tokens[max(0, mention.first - HELD_NEAR) : mention.first]
+        return any(token.word in STRONG_HELD and self.numbers[mention.first] == self.numbers[self.tokens.index(token)] for token in before)
+
+    def asked(self, mention: Mention) -> bool:
+        """Whether `can I`, `may I`, `ok to` and the like govern the mention's clause before it."""
+        before = [token.word for at, token in enumerate(self.tokens[: mention.first]) if self.numbers[at] == self.numbers[mention.first]]
+        return any(word in ("can", "may", "could", "allowed", "ok", "legal", "safe", "should") for word in before[-8:])
+
+    # -- uses -----------------------------------------------------------------------------------------------------
+
+    def uses(self, kind: str, subjects: list[tuple[str, str]], sites: list[Site], shared: dict[str, str]) -> list[Use]:
+        """The uses that the question states, each with the facts of its place."""
+        base: Use = {name: value for name, value in shared.items() if name not in ("driver.model",)}
+        places = [site.facts() for site in sites] or [{}]
+        uses: list[Use] = []
+        if kind == "object_storage" and subjects and subjects[0][0] == "object":
+            return [{**base, "act": "store", "object": subjects[0][1]}]
+        if kind in ("why", "howto", "bugcheck", "migration", "code", "out_of_scope") and not self.pool_asked():
+            return self.call_uses(subjects, places, base) if kind in ("howto", "migration") and any(places) else []
+        if kind == "migration" or kind == "howto":
+            uses += self.call_uses(subjects, places, base) if any(places) else []
+        elif kind != "decision":
+            uses += self.call_uses(subjects, places, base)
+        elif subjects:
+            uses += [use for use in self.call_uses(subjects, places, base) if any(site for site in places if site)]
+        if kind in ("decision", "context", "linux") and self.pool_asked() or kind in ("api_irql", "howto", "migration") and sites and (self.pool_mentions() or self.cues("pool_question")):
+            uses += self.memory_uses(subjects, sites, base)
+        run = self.named_facts("code.pageable")
+        if run and kind in ("decision", "context", "api_irql", "linux") and not uses:
+            uses += [{**base, **place, "act": "run"} for place in places]
+        return uses
+
+    def pool_asked(self) -> bool:
+        """Whether memory of some pool is what the question is about."""
+        return bool(self.pool_mentions() or self.cues("pool_question") or self.rows("allocators"))
+
+    def call_uses(self, subjects: list[tuple[str, str]], places: list[Use], base: Use) -> list[Use]:
+        """A use for each thing called or acquired and each place."""
+        uses: list[Use] = []
+        merged = merge_places(places)
+        for what, name in subjects:
+            for place in merged:
+                if what == "ddi":
+                    uses.append({**base, **place, "act": "call", "ddi": name})
+                elif what == "lock":
+                    uses.append({**base, **place, "act": "acquire", "acquired": name})
+        if not subjects and any(key == "wait" for key, _, _ in self.cues("acts")) and any(places):
+            uses += [{**base, **place, "act": "wait"} for place in merged]
+        return uses
+
+    def memory_uses(self, subjects: list[tuple[str, str]], sites: list[Site], base: Use) -> list[Use]:
+        """The uses of the memory asked about: at each place, what the clause says is done there."""
+        base = {name: value for name, value in base.items() if name != "memory.pool"}
+        called = {act for _, name in subjects for act in self.acts_of(name)}
+        acts_in_text = tuple(dict.fromkeys(key for key, _, _ in self.cues("acts") if key in MEMORY_ACTS))
+        uses: list[Use] = []
+        for site in sites:
+            acts = tuple(dict.fromkeys((*(act for act in site.acts if act in MEMORY_ACTS), *sorted(called))))
+            if not acts:
+                acts = ("touch",)
+            for act in acts:
+                uses.append({**base, **site.facts(), "act": act})
+            if acts == ("allocate",) and self.used_on_the_spot():
+                uses.append({**base, **site.facts(), "act": "touch"})
+        if not uses:
+            return [{**base, "act": "touch"}]
+        if not any(use["act"] == "touch" for use in uses) and not self.used_on_the_spot() and "free" not in acts_in_text:
+            uses.append({**base, "act": "touch"})
+        unique: list[Use] = []
+        for use in uses:
+            if use not in unique:
+                unique.append(use)
+        return unique
+
+    def acts_of(self, name: str) -> set[str]:
+        """What calling this routine does to memory: a row of allocators.yaml names it as one that allocates or releases."""
+        acts = set()
+        for row in self.terms.tables.get("allocators", {}).values():
+            if name in row.names and (row.more.get("allocate") or row.more.get("gives")):
+                acts.add("free" if row.more.get("act") == "free" or "Free" in name[:12] else "allocate")
+            elif name in ((row.more.get("release") or {}).get("with") or ()):
+                acts.add("free")
+        return acts
+
+    def used_on_the_spot(self) -> bool:
+        """Whether the memory is used only where it is allocated: a temporary or scratch buffer, freed before return."""
+        words = {token.word for token in self.tokens}
+        return bool(self.cues("only")) or bool(words & {"temp", "scratch", "temporary", "need", "needs"})
+
+
+def merge_locks(sites: list[Site]) -> list[Site]:
+    """Join a place that is only a lock with its neighbor: `in my completion routine, while holding a spin lock`."""
+    out: list[Site] = []
+    for site in sites:
+        if site.locks and not site.routine and not site.highest and out and site.clause - out[-1].clause <= 1:
+            out[-1].locks = tuple(sorted({*out[-1].locks, *site.locks}))
+            out[-1].words += site.words
+        elif out and out[-1].locks and not out[-1].routine and not out[-1].highest and site.clause - out[-1].clause <= 1 and not site.locks:
+            site.locks = out[-1].locks
+            site.words = out[-1].words + site.words
+            out[-1] = site
+        elif out and site.highest and not site.routine and out[-1].routine and not out[-1].highest and not out[-1].claim and site.clause - out[-1].clause <= 1:
+            out[-1].lowest, out[-1].highest = site.lowest, site.highest
+            out[-1].words += site.words
+        else:
+            out.append(site)
+    return out
+
+
+def merge_places(places: list[Use]) -> list[Use]:
+    """Places for a call: different routines are different places; levels and locks named apart from them join the last."""
+    routines = [place for place in places if "routine" in place]
+    if not routines:
+        joint: Use = {}
+        for place in places:
+            for name, value in place.items():
+                if name == "lock" and "lock" in joint:
+                    joint["lock"] = tuple(sorted({*joint["lock"], *value}))
+                elif name == "irql.highest" and "irql.highest" in joint and rank(str(value)) < rank(str(joint[name])):
+                    continue
+                elif name == "irql.lowest" and "irql.lowest" in joint and rank(str(value)) < rank(str(joint[name])):
+                    continue
+                else:
+                    joint[name] = value
+        return [joint]
+    rest = [place for place in places if "routine" not in place]
+    out = [dict(place) for place in routines]
+    for place in rest:
+        for target in out[-1:]:
+            for name, value in place.items():
+                target.setdefault(name, value)
+    return out
+
+
+def levels_in(values: Iterable[str]) -> list[str]:
+    """The values that are levels, lowest first."""
+    return sorted((value for value in values if value in LEVELS), key=rank)
+
+
+__all__ = ["Fact", "Question", "Reader", "Reading", "Site", "Use", "levels_in", "text_of"]

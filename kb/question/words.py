@@ -1,0 +1,329 @@
+"""Text in, tokens and mentions out: which words name a row, a fact's value, a level, a documented routine."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from rapidfuzz import fuzz, process
+from rapidfuzz.distance import DamerauLevenshtein
+
+from kb.ddis import DdiTable
+from kb.terms import Terms
+
+TOKEN = re.compile(r"0x[0-9a-fA-F]+|%[a-zA-Z]{1,3}|!?[A-Za-z_]\w*(?:::\w+)*(?:'[a-z]{1,2}\b)?|\d+(?:\.\d+)*|<=|>=|==|!=|[^\s\w]")
+# Prefixes of the kernel's own routines (the page "Windows kernel-mode kernel library" and its neighbors list them by prefix).
+KERNEL_PREFIX = re.compile(
+    r"^(Ke|Ki|Ex|Io|Iof|Mm|Ob|Ps|Rtl|Zw|Nt|Flt|FsRtl|Cc|Hal|Wdf|Ndis|NdisM|StorPort|ScsiPort|Se|Cm|Etw|Po|PoFx|Kd|Dbg|Tm|Wsk|Fwps|Fwpm|USBD_|Hid|Port|Ks|Pc|Acx|Rx|Csq|IoCsq|Ucx|Udecx|Vhf|Wmi|Aux|Clfs|Sdbus|Sp|Nmr|ProbeFor|Interlocked|InterlockedX?|Whea|Pep|Gpio|Spb)"
+    r"(?=[A-Z0-9_])"
+)
+TYPO_DISTANCE = 2  # edits between a written name and the documented one that still count as a slip of the pen
+SPELLING_SCORE = 90.0  # rapidfuzz ratio from which a long plain word counts as a misspelt term
+
+
+@dataclass(frozen=True)
+class Token:
+    """One word or sign of the text."""
+
+    text: str
+    word: str
+    """Normalized: lower case, singular, no possessive."""
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Mention:
+    """Words of the text that name something known."""
+
+    kind: str
+    """`row`, `fact`, `irql`, `ddi` or `unknown_name`."""
+    table: str
+    """Table of a row, name of a fact; empty else."""
+    value: str
+    """Row id, fact value, level, or DDI name."""
+    first: int
+    last: int
+    """Tokens first to last, inclusive."""
+    words: str
+    clause: int = 0
+    negated: bool = False
+    corrected: bool = False
+    """Whether the words were misspelt."""
+
+
+def singular(word: str) -> str:
+    """A word without plural or possessive ending; short words and words in -ss stay."""
+    word = word.lower().removesuffix("'s").rstrip("'")
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) and "_" not in word:
+        return word[:-3] + "y" if word.endswith("ies") and len(word) > 4 else word[:-1]
+    return word
+
+
+def tokenize(text: str) -> list[Token]:
+    """
+    Split text into words and signs.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        Tokens in order; hyphens between words are dropped, so `post-op` is two words.
+    """
+    tokens = []
+    for found in TOKEN.finditer(text.replace("\u2019", "'")):
+        piece = found.group()
+        if piece in "-*`\"" or piece == "\u2011":
+            continue
+        tokens.append(Token(piece, singular(piece), found.start(), found.end()))
+    return tokens
+
+
+class Vocabulary:
+    """All phrases of facts, tables and levels, ready to be found in a text."""
+
+    def __init__(self, terms: Terms, ddis: DdiTable) -> None:
+        """Index the phrases of *terms* by their first word; *ddis* answers for documented names."""
+        self.terms = terms
+        self.ddis = ddis
+        self._phrases: dict[str, list[tuple[tuple[str, ...], tuple[str, str, str]]]] = {}
+        self._names: dict[str, list[tuple[str, str, str]]] = {}
+        self._singles: set[str] = set()
+        for row in terms.rows():
+            for phrase in row.says:
+                self._add(phrase, ("row", row.table, row.id))
+            for name in row.names:
+                parts = tokenize(name)
+                if len(parts) == 1:
+                    self._names.setdefault(name.lower(), []).append(("row", row.table, row.id))
+                elif parts:
+                    self._add(name, ("row", row.table, row.id))
+        for fact in terms.facts.values():
+            for value, phrases in fact.values.items():
+                for phrase in phrases:
+                    self._add(phrase, ("fact", fact.name, value))
+        for level, phrases in (terms.words.get("irql") or {}).items():
+            for phrase in phrases:
+                self._add(phrase, ("irql", "", level))
+        for entries in self._phrases.values():
+            entries.sort(key=lambda entry: -len(entry[0]))
+        self.acquirers = {name.lower(): row.id for row in reversed(list(terms.tables.get("locks", {}).values())) for name in row.more.get("acquire") or ()}
+        self.releasers = {name.lower(): row.id for row in reversed(list(terms.tables.get("locks", {}).values())) for name in row.more.get("free") or ()}
+        self._cues: dict[str, dict[str, list[tuple[str, ...]]]] = {}
+        self._cue_index: dict[str, dict[str, list[tuple[tuple[str, ...], str]]]] = {}
+
+    def _add(self, phrase: str, payload: tuple[str, str, str]) -> None:
+        words = tuple(token.word for token in tokenize(phrase))
+        if not words:
+            return
+        entries = self._phrases.setdefault(words[0], [])
+        if (words, payload) not in entries:
+            entries.append((words, payload))
+        if len(words) == 1 and len(words[0]) >= 7:
+            self._singles.add(words[0])
+
+    def find(self, tokens: list[Token]) -> list[Mention]:
+        """
+        Find everything the text names, longest phrase first, each word used once.
+
+        Args:
+            tokens: From `tokenize`.
+
+        Returns:
+            Mentions in order of place; one span may carry several (a spin lock is a lock and an object).
+        """
+        found: list[Mention] = []
+        at = 0
+        while at < len(tokens):
+            hits, length = self._at(tokens, at)
+            for kind, table, value in hits:
+                words = " ".join(token.text for token in tokens[at : at + length])
+                corrected = kind == "ddi" and value.lower() != words.lower() and value.lower() != words.replace(" ", "").lower()
+                found.append(Mention(kind, table, value, at, at + length - 1, words, corrected=corrected))
+            at += max(length, 1)
+        return found
+
+    def _at(self, tokens: list[Token], at: int) -> tuple[list[tuple[str, str, str]], int]:
+        """Payloads of the longest name or phrase that starts at this token, and its length in tokens."""
+        token = tokens[at]
+        hits: list[tuple[str, str, str]] = []
+        length = 0
+        for words, payload in self._phrases.get(token.word, ()):
+            if len(words) < length:
+                break
+            if tuple(one.word for one in tokens[at : at + len(words)]) == words:
+                hits.append(payload)
+                length = len(words)
+        if length <= 1:
+            named = self.named(token.text)
+            if hits:
+                named = [one for one in named if one[0] != "unknown_name"]
+            if named:
+                return [*named, *(hit for hit in hits if hit not in named)], 1
+        if not hits:
+            joined = self._joined(tokens, at)
+            if joined:
+                return joined
+            corrected = self._spelling(token)
+            if corrected:
+                return corrected, 1
+        return hits, length
+
+    def named(self, text: str) -> list[tuple[str, str, str]]:
+        """Payloads of an identifier: table rows that list it, and the documented routine."""
+        bare = text.removesuffix("'s")
+        hits = list(self._names.get(bare.lower(), ()))
+        if looks_like_name(bare) or bare.lower() in self._names:
+            ddi = self.ddis.find(bare)
+            if ddi is not None:
+                hits.append(("ddi", "", ddi.name))
+            elif not hits and KERNEL_PREFIX.match(bare) and len(bare) > 6:
+                nearest = self._slip(bare)
+                hits.append(("ddi", "", nearest) if nearest else ("unknown_name", "", bare))
+        return hits
+
+    def _slip(self, name: str) -> str | None:
+        """The documented routine that *name* misspells; None when the difference is a meaning (a suffix, a digit), not a slip."""
+        return slip(name, tuple(self.ddis.near(name, 3)))
+
+    def _joined(self, tokens: list[Token], at: int) -> tuple[list[tuple[str, str, str]], int] | None:
+        """A routine's name written with blanks: `ke wait for single object`, `exallocatepool with tag`."""
+        first = tokens[at].text.lower()
+        if not re.match(r"(ke|ex|io|mm|ob|ps|rtl|zw|nt|flt|wdf|ndis|fsrtl|storport)", first) or not first.isalnum():
+            return None
+        text = first
+        best = None
+        for more in range(1, 5):
+            if at + more >= len(tokens) or not tokens[at + more].text.isalnum():
+                break
+            text += tokens[at + more].text.lower()
+            if len(text) >= 8 and text in self.ddis:
+                ddi = self.ddis.find(text)
+                best = ([("ddi", "", ddi.name)], more + 1) if ddi else best
+        return best
+
+    def _spelling(self, token: Token) -> list[tuple[str, str, str]]:
+        """Payloads of the single-word term that a long plain word misspells."""
+        if len(token.word) < 7 or not token.word.replace("_", "").isalpha():
+            return []
+        return self._spelling_of(token.word)
+
+    @functools.lru_cache(maxsize=4096)  # noqa: B019 - one vocabulary lives as long as the process
+    def _spelling_of(self, word: str) -> list[tuple[str, str, str]]:
+        alike = [single for single in self._singles if single[0] == word[0]]  # a slip rarely hits the first letter
+        best = process.extractOne(word, alike, scorer=fuzz.ratio, score_cutoff=SPELLING_SCORE)
+        if best is None:
+            return []
+        return [payload for words, payload in self._phrases[best[0]] if words == (best[0],)]
+
+    def cues(self, group: str, tokens: list[Token]) -> Iterator[tuple[str, int, int]]:
+        """
+        Find cue phrases of one group of `phrases.yaml`.
+
+        Args:
+            group: A key of the file, whose value is a list or a mapping of lists.
+            tokens: From `tokenize`.
+
+        Yields:
+            The key inside the group (the group itself for a list), first and last token.
+        """
+        index = self._cue_index.get(group)
+        if index is None:
+            index = self._cue_index[group] = {}
+            entry = self.terms.words.get(group) or ()
+            for key, phrases in entry.items() if isinstance(entry, dict) else [(group, entry)]:
+                for phrase in phrases:
+                    words = tuple(token.word for token in tokenize(str(phrase)))
+                    if words:
+                        index.setdefault(words[0], []).append((words, key))
+        for at, token in enumerate(tokens):
+            for words, key in index.get(token.word, ()):
+                if tuple(one.word for one in tokens[at : at + len(words)]) == words:
+                    yield key, at, at + len(words) - 1
+
+
+@functools.lru_cache(maxsize=2048)
+def slip(name: str, near: tuple[str, ...]) -> str | None:
+    """
+    The routine a misspelt name stands for.
+
+    Args:
+        name: As written.
+        near: Documented names, nearest first.
+
+    Returns:
+        The name that differs only by a slip of the pen, None when none does.
+    """
+    for known in near:
+        if re.sub(r"\D", "", known) != re.sub(r"\D", "", name):
+            continue
+        longer, shorter = sorted((known.lower(), name.lower()), key=len, reverse=True)
+        if longer.startswith(shorter) or longer.endswith(shorter):
+            continue  # an added or missing suffix is another routine
+        tail = len(name) >= 4 and known[-2:].lower() != name[-2:].lower() and known[:-2].lower() == name[:-2].lower()
+        if not tail and DamerauLevenshtein.distance(known.lower(), name.lower()) <= TYPO_DISTANCE:
+            return known
+    return None
+
+
+def looks_like_name(text: str) -> bool:
+    """Whether a word has the shape of an identifier rather than of an English word."""
+    if not re.match(r"[A-Za-z_]\w*(::\w+)*$", text) or len(text) < 4:
+        return False
+    return "_" in text or any(letter.isupper() for letter in text[1:]) or any(letter.isdigit() for letter in text) or (len(text) >= 8 and bool(LOWER_PREFIX.match(text)))
+
+
+LOWER_PREFIX = re.compile(r"(ke|ex|io|iof|mm|ob|ps|rtl|zw|flt|fsrtl|wdf|ndis|storport|evt|interlocked|irp_mj|dbg|probe|hal|wsk|fwps|driver|po)[a-z0-9_]{4,}", re.I)
+
+BREAKS = {".", "?", "!", ";", ":", ",", "but", "however", "although", "then", "(", ")", "->", "whereas", "because"}
+
+
+def clauses(tokens: list[Token]) -> list[int]:
+    """
+    Number the clause of each token.
+
+    Args:
+        tokens: From `tokenize`.
+
+    Returns:
+        One number a token, rising.
+    """
+    numbers, current = [], 0
+    for at, token in enumerate(tokens):
+        if token.text in BREAKS or token.word in BREAKS:
+            current += 1
+        elif token.word == "and" and at + 1 < len(tokens) and tokens[at + 1].word in ("then", "it", "the", "i", "we", "my", "our", "only", "free", "touch", "read", "a", "call"):
+            current += 1
+        numbers.append(current)
+    return numbers
+
+
+def scoped(mentions: Iterable[Mention], numbers: list[int], negations: list[tuple[int, int]], tokens: list[Token]) -> list[Mention]:
+    """
+    Give each mention its clause and whether the clause negates it.
+
+    Args:
+        mentions: From `Vocabulary.find`.
+        numbers: From `clauses`.
+        negations: First and last tokens of negation cues.
+        tokens: The text.
+
+    Returns:
+        The mentions, completed.
+    """
+    out = []
+    for mention in mentions:
+        clause = numbers[mention.first]
+        negated = False
+        for first, last in negations:
+            if numbers[first] != clause or last >= mention.first:
+                continue
+            asking = first == 0 or numbers[first - 1] != clause
+            if asking and tokens[first].word.endswith("n't") or tokens[first].word in ("can't", "isn't", "aren't", "doesn't", "don't") and asking:
+                continue  # "isn't paged pool fine?" asks, it does not deny
+            if mention.first - last <= 5:
+                negated = True
+        out.append(replace(mention, clause=clause, negated=negated))
+    return out
