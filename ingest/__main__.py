@@ -14,6 +14,7 @@ from ingest.fetch import SourceError, find_sources
 from ingest.lock import LockedError
 from ingest.progress import Progress
 from ingest.publish import PublishError, Summary, refresh
+from ingest.tables import write_tables
 from kb.embedding import EmbeddingError
 from kb.index import IndexMissingError, default_folder
 from kb.terms import KnowledgeError
@@ -50,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         add = [source for argument in chosen.sources for source in find_sources(argument, folders)]
         summary = refresh(index, add, chosen.remove, progress)
-        lines = write_ddis(index, add, chosen.write_tables)
+        progress.start("ddis")
+        lines = write_tables(index, summary.all_sources, chosen.write_tables) if chosen.write_tables or summary.tables_stale else []
+        progress.stop()
     except (SourceError, LockedError, PublishError, EmbeddingError, IndexMissingError, KnowledgeError) as error:
         progress.stop()
         print(f"ingest: {' '.join(str(error).split())}", file=sys.stderr)
@@ -68,11 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif not chosen.quiet:
         print(render(summary, lines))
     return 0
-
-
-def write_ddis(index: Path, sources: Sequence[object], tables: bool) -> list[str]:
-    """Write the DDI facts of the sources: beside the index, or, for maintainers, to kb/knowledge/ddis.csv."""
-    return []
 
 
 def render(summary: Summary, more: Sequence[str] = ()) -> str:

@@ -58,6 +58,9 @@ class Summary:
     sources: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     generation: str = ""
+    all_sources: list[Source] = field(default_factory=list)
+    tables_stale: bool = False
+    """Whether a source with DDI pages came, went or changed."""
 
 
 def refresh(folder: Path, add: Sequence[Source] = (), remove: Sequence[str] = (), progress: Progress | None = None) -> Summary:
@@ -160,15 +163,18 @@ class _Work:
                 raise SourceError(f"{wanted}: the index has no such source; it has {', '.join(sorted(known)) or 'none'}")
             for name in hit:
                 self._drop(name)
-                del known[name]
+                summary.tables_stale |= bool(known.pop(name).layout)
         progress.start("read", unit="files")
         self._knowledge()
-        for source in add or known.values():
+        for source in add or list(known.values()):
             before = known.get(source.name)
             if add and before and not source.folders and before.folders:
                 source = Source(source.name, source.location, before.folders, source.layout)
             try:
+                touched = summary.files_changed + summary.files_removed
                 self._source(source)
+                summary.tables_stale |= bool(source.layout) and summary.files_changed + summary.files_removed > touched
+                known = {**known, source.name: source}
             except SourceError as error:
                 if add:
                     raise
@@ -185,6 +191,7 @@ class _Work:
         if self.started:
             self._finish(self.engine)
             summary.changed = True
+        summary.all_sources = list(known.values())
         progress.stop()
         summary.seconds = progress.seconds
         return summary

@@ -8,7 +8,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,21 +90,30 @@ class Ddi:
     """The IRQL after the call where it changes it, `restores` when it puts the earlier one back, else None."""
     history: tuple[DdiRow, ...] = field(default=())
     """What held for Windows versions of the past."""
+    notes: tuple[str, ...] = ()
+    """What the person who read the page for ddi_corrections.csv says of it."""
 
     @property
     def min(self) -> str | None:
         """Lowest IRQL over all conditions; None when stated nowhere."""
-        return min((row.min for row in self._witness() if row.min), key=rank, default=None)
+        return min((row.min for row in self.working if row.min), key=rank, default=None)
 
     @property
     def max(self) -> str | None:
         """Highest IRQL over all conditions; None when stated nowhere."""
-        return max((row.max for row in self._witness() if row.max), key=rank, default=None)
+        return max((row.max for row in self.working if row.max), key=rank, default=None)
 
-    def _witness(self) -> tuple[DdiRow, ...]:
-        """The documentation's rows; the header's only where the documentation states nothing."""
-        stated = tuple(row for row in self.rows if row.source != "header" and row.max)
-        return stated or tuple(row for row in self.rows if row.source == "header")
+    @property
+    def working(self) -> tuple[DdiRow, ...]:
+        """
+        The rows a verdict rests on: the documentation's, or the header's where the documentation states nothing.
+
+        A page's bare `X` counts as `<= X` where the header says so; `rows` and `contradictions` keep what the page says.
+        """
+        header = tuple(row for row in self.rows if row.source == "header")
+        told = tuple(row for row in self.rows if row.source != "header")
+        relaxed = (replace(row, min=LEVELS[0]) if any(_lacks_sign(row, other, self.role) for other in header) else row for row in told)
+        return tuple(relaxed) or header
 
     def to_json(self) -> dict[str, Any]:
         """The record as contract.md gives it for `python -m kb irql NAME --json`; extra keys: aliases, raises."""
@@ -329,6 +338,7 @@ def irql_text(ddi: Ddi) -> str:
     if ddi.aliases:
         lines.append(f"  Also: {', '.join(ddi.aliases)}")
     lines += [f"  Page: {page.url} ({page.header})" for page in ddi.pages if page.page]
+    lines += [f"  Note: {text}" for text in ddi.notes]
     lines += [f"  Contradiction: {text}" for text in ddi.contradictions]
     return "\n".join(lines)
 
@@ -405,11 +415,12 @@ def _merge(own: Sequence[_Line], fixes: Sequence[_Line]) -> Ddi:
     """Join the lines of one routine: corrections replace what pages say, header rows stay as the second witness."""
     every = [*own, *fixes]
     first = every[0]
+    corrected = any(entry.row.max for entry in fixes)  # a correction without levels only adds an effect or a reason
     rows: list[DdiRow] = []
     history: list[DdiRow] = []
     for entry in every:
         row = entry.row
-        if fixes and row.source in ("page", "remarks"):
+        if corrected and row.source in ("page", "remarks"):
             continue
         same = [(other.when, other.condition, other.min, other.max, other.source) for other in rows]
         if row.until:
@@ -425,9 +436,9 @@ def _merge(own: Sequence[_Line], fixes: Sequence[_Line]) -> Ddi:
     if not pages:
         pages = {entry.header: DdiPage("", "", entry.header, "") for entry in own}
     role = next((entry.role for entry in (*fixes, *own) if entry.role), "called_by_driver")
-    texts = list(dict.fromkeys(entry.contradiction for entry in every if entry.contradiction))
-    texts += _disagreements(own, rows, role, bool(fixes))
-    texts += [f"A person read the page: {entry.reason}" for entry in fixes if entry.reason.startswith("Contradiction")]
+    texts = [] if corrected else list(dict.fromkeys(entry.contradiction for entry in every if entry.contradiction))
+    texts += _disagreements(own, rows, role, corrected)
+    texts += [entry.reason.removeprefix("Contradiction: ") for entry in fixes if entry.reason.startswith("Contradiction: ")]
     return Ddi(
         name=first.name,
         aliases=tuple(sorted({alias for entry in every for alias in entry.aliases} - {first.name})),
@@ -440,6 +451,7 @@ def _merge(own: Sequence[_Line], fixes: Sequence[_Line]) -> Ddi:
         contradictions=tuple(texts),
         raises=next((entry.effect for entry in (*fixes, *own) if entry.effect), None),
         history=tuple(history),
+        notes=tuple(entry.reason for entry in fixes if entry.reason and not entry.reason.startswith("Contradiction: ")),
     )
 
 
@@ -453,16 +465,30 @@ def _disagreements(own: Sequence[_Line], rows: Sequence[DdiRow], role: str, fixe
                 text = f"{row.page} says {row.span}{_for(row)}, {other.page} says {other.span}; the wider range is told, both pages are shown"
                 if text not in found:
                     found.append(text)
-    witness = [row for row in rows if row.source == "header"]
-    for page_row in (row for row in rows if row.source != "header"):
-        for header_row in witness:
-            if _case(page_row) != _case(header_row) or (page_row.min, page_row.max) == (header_row.min, header_row.max):
+    told = [row for row in rows if row.source != "header"]
+    for header_row in (row for row in rows if row.source == "header"):
+        same = [row for row in told if _case(row) == _case(header_row)]
+        widest = sorted(told, key=lambda row: -rank(row.max or LEVELS[0]))[:1]
+        for page_row in same or [row for row in told if not row.when and not row.condition] or widest:
+            if (page_row.min, page_row.max) == (header_row.min, header_row.max):
                 continue
             kind = _stricter(page_row, header_row, role)
-            use = "the page's level is used, and the case between the two is conditional" if kind == "stricter" else "the page's level is used"
-            said = "a person's reading of the page" if fixed else f"{page_row.page}#{page_row.section}"
-            found.append(f"{said} says {page_row.span}{_for(page_row)}, the header's annotation is {kind}: {header_row.span}; {use}")
+            if not same and kind != "stricter":
+                continue  # a blanket level beside a finer one says nothing against it
+            use = "the page's level is used"
+            if kind == "stricter":
+                use += ", and the case between the two is conditional"
+            elif _lacks_sign(page_row, header_row, role):
+                use = "the front matter lacks a `<=`, so the header's range is used"
+            said = f"{page_row.page}#{page_row.section}" + (" (read by a person)" if fixed else "")
+            found.append(f"{said} says {page_row.span}{_for(page_row)}, the header's annotation is {kind}: {header_row.span}{_for(header_row)}; {use}")
     return list(dict.fromkeys(found))
+
+
+def _lacks_sign(page: DdiRow, header: DdiRow, role: str) -> bool:
+    """Whether a page's bare `X` is the header's `<= X` with its sign left out (67 of the disagreements with the headers)."""
+    exact = page.source == "page" and page.min == page.max != LEVELS[0]
+    return role == "called_by_driver" and exact and header.max == page.max and header.min == LEVELS[0] and _case(page) == _case(header)
 
 
 def _case(row: DdiRow) -> tuple[Any, ...]:

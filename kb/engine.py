@@ -209,6 +209,7 @@ class Place:
     def settle(self) -> None:
         """Combine routine, stated level and locks; put `irql.lowest` and `irql.highest` into the facts when known."""
         self._from_routine()
+        self._from_claim()
         self._from_statement()
         self._from_locks()
         for name, value in (("irql.lowest", self.lowest), ("irql.highest", self.highest)):
@@ -265,6 +266,20 @@ class Place:
             return
         self.lowest, self.highest = lowest, highest
         self.steps.append(Step(f"routines/{row.id}", note, premises, citations, LEVEL_FACTS))
+
+    def _from_claim(self) -> None:
+        """Compare what the question says of the routine ("it always runs at PASSIVE_LEVEL") with what is documented of it."""
+        low, high = self.facts.pop("claim.lowest", None), self.facts.pop("claim.highest", None)
+        if not isinstance(low, str) or not isinstance(high, str):
+            return
+        if self.lowest is None or self.highest is None:
+            if not self.unknown and "irql.highest" not in self.facts:
+                self.lowest, self.highest = low, high
+            return
+        if rank(self.highest) > rank(high) or rank(self.lowest) < rank(low):
+            last = self.steps[-1]
+            says = f"You say {span(low, high)}; what is documented is {span(self.lowest, self.highest)}. The documented level is used."
+            self.contradictions.append(Contradiction("irql", span(low, high), span(self.lowest, self.highest), last.rule, says, last.citations))
 
     def _from_statement(self) -> None:
         lowest, highest = self.facts.get("irql.lowest"), self.facts.get("irql.highest")
@@ -598,6 +613,7 @@ def storage_of(facts: dict[str, Value], knowledge: Knowledge, steps: list[Step])
     if row is None or facts.get("act") != "store":
         return
     facts["object.storage"] = str(row.more.get("storage", "nonpaged"))
+    facts["storage.allowed"] = "no_case"
     for case in row.more.get("cases") or ():
         truth, missing = holds(case["when"], facts)
         if truth == "true":
@@ -607,6 +623,8 @@ def storage_of(facts: dict[str, Value], knowledge: Knowledge, steps: list[Step])
             return
         if truth == "unknown" and "memory.place" in facts and "memory.place" not in missing and "memory.place" in case["when"]:
             facts["storage.waits"] = missing
+            del facts["storage.allowed"]
+            break
     steps.append(Step(f"objects/{row.id}", row.note, ("object",), row.citations, ("object.storage",)))
 
 

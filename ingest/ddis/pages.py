@@ -45,7 +45,7 @@ class Page:
     def name(self) -> str:
         """The routine's name as the UID gives it, with the spelling of `api_name` where only the case differs."""
         name = self.uid.partition(".")[2] or self.id.rpartition("/")[2]
-        name = re.sub(r"\(.*", "", name).strip()
+        name = re.sub(r"\(.*|~r\d+$", "", name).strip()
         if ".operator" in name:
             return name
         return name.replace(".", "::")

@@ -65,12 +65,12 @@ class Reader:
             callback: Whether the page describes a callback.
         """
         named = "|".join(sorted((re.escape(name) for name in names if name), key=len, reverse=True)) or "(?!)"
-        kind = r"(?:routine|function|macro|method|API|DDI|call|operation|request)"
+        kind = r"(?:routine|function|macro|method|API|DDI)"
         if callback:
             kind = r"(?:routine|function|method|callback(?: function| routine)?|event callback(?: function)?|handler)"
         self.named = re.compile(rf"\b(?:{named})\b")
         own = rf"(?:the |an? |your )?(?:[\w-]+(?:'s|’s|s') )?(?:\w+-defined |driver-supplied )?(?:{named})(?:\(\))?(?:'s)?(?: {kind})?s?"
-        this = rf"(?:this|these|the) (?:\w+ )?{kind}s?"
+        this = rf"(?:this|these|the) {kind}s?"
         callers = rf"(?:the |a |any |all )?(?:callers?|calling (?:driver|thread|routine)s?)(?: (?:of|to) (?:{own}|{this}))?"
         drivers = rf"(?:an? |the |your |all )?(?:[\w-]+ ){{0,4}}?(?:drivers?|you|PEP|NDIS|Windows|framework|manager|system|KMDF|code|subsystem|client|port|storport|miniport|PSHED|it|PoFx|GpioClx|extension|application|library)"
         self.subject = re.compile(

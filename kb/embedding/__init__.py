@@ -145,7 +145,7 @@ class Fp32Engine:
         from langchain_huggingface import HuggingFaceEmbeddings
         from transformers.utils import logging
 
-        logging.disable_progress_bar()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             self._model = HuggingFaceEmbeddings(
                 model_name=str(model.folder or model.name),

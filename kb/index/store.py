@@ -135,5 +135,5 @@ class ChunkStore:
 
 
 def _chunk(row: Sequence[object]) -> Chunk:
-    *texts, names, place, parents = row
-    return Chunk(*map(str, texts), names=tuple(json.loads(str(names))), place=int(str(place)), parents=tuple(filter(None, str(parents).split("/"))))
+    id, text, title, page, section, heading, url, kind, source, names, place, parents = map(str, row)
+    return Chunk(id, text, title, page, section, heading, url, kind, source, tuple(json.loads(names)), int(place), tuple(filter(None, parents.split("/"))))

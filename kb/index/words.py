@@ -17,6 +17,7 @@ K1, B = 1.2, 0.75  # the usual values; 0.9 and 0.4 were measured to be worse her
 
 _WORD = re.compile(r"0[xX][0-9A-Fa-f]+|[A-Za-z_][A-Za-z0-9_]*|\d+")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_PLURAL = re.compile(r"[A-Z]{2,}s")
 STOP_WORDS = frozenset(
     "a about an and any are as at be been but by can could did do does for from had has have how i if in into is it its me my of on or our shall should so "
     "such than that the their them then there these they this those to was we were what when where which while who why will with would you your".split()
@@ -36,6 +37,8 @@ def _tokens_of(word: str) -> tuple[str, ...]:
     lower = word.lower()
     if lower.startswith("0x"):
         return ("0x" + (lower[2:].lstrip("0") or "0"),)  # 0x0000000A is 0xA
+    if _PLURAL.fullmatch(word):
+        return (_stemmer().stemWord(lower[:-1]),)  # DPCs are DPC
     parts = _PART.findall(word)
     if len(parts) > 1:
         stem = _stemmer().stemWord

@@ -195,6 +195,7 @@ class Reading:
             elif said & {"above", "greater", "higher"}:
                 high = level
             claim = any(last in range(max(0, one.first - 4), one.first) and self.numbers[first] == one.clause for first, last in claims)
+            claim = claim or bool(said & {"always", "guaranteed"})
             alone = one.first == one.last and self.tokens[one.first].word in ("passive", "dispatch")
             if alone and not {self.tokens[at].word for at in before} & {"at", "=", "irql", "in"}:
                 claim = True  # "is it passive?", "then passive too": said of the routine, not a place

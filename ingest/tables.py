@@ -1,0 +1,55 @@
+"""The DDI pages of a user's sources in, a table of DDI facts beside the index out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ingest import ddis
+from ingest.convert import ConvertError, decode
+from ingest.fetch import Source, files, layouts
+from kb.terms import KNOWLEDGE
+
+TABLE = "ddis.csv"
+
+
+def write_tables(index: Path, sources: Sequence[Source], maintainers: bool = False) -> list[str]:
+    """
+    Extract the facts of every DDI page in *sources*.
+
+    Args:
+        index: The index folder; its ddis.csv is replaced, or removed when no source has DDI pages.
+        sources: Every source of the index.
+        maintainers: Write kb/knowledge/ddis.csv instead, without the header annotations (`python -m ingest.ddis --sal` adds them).
+
+    Returns:
+        A line for the summary, none when there was nothing to do.
+
+    Raises:
+        SourceError: A source is gone.
+        OSError: The table cannot be written.
+    """
+    known = layouts()
+    taken = [source for source in sources if source.layout in known and known[source.layout].kind == "ddi"]
+    target = (KNOWLEDGE if maintainers else index) / TABLE
+    if not taken:
+        if not maintainers:
+            target.unlink(missing_ok=True)
+        return []
+    entries, summary = ddis.build(_pages(taken), ())
+    part = target.with_suffix(".part")
+    ddis.write_table(entries, part)
+    os.replace(part, target)
+    return [f"DDI facts: {len(entries)} rows of {summary.pages} pages in {target.name} ({'kb/knowledge' if maintainers else 'beside the index'})."]
+
+
+def _pages(sources: Sequence[Source]) -> Iterator[ddis.Page]:
+    for source in sources:
+        for file in files(source):
+            if not file.problem and re.match(r"n[fc]-", file.page.rpartition("/")[2]):
+                try:
+                    yield ddis.read_page(file.page, decode(file.read()))
+                except (ConvertError, OSError):
+                    continue  # the summary names it already

@@ -1,0 +1,155 @@
+"""Our own articles: front matter and sections in, the article that answers a question out."""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from kb.index.words import tokens
+from kb.terms import KNOWLEDGE, Citation, KnowledgeError
+
+
+@dataclass(frozen=True)
+class Article:
+    """One article of kb/knowledge/articles."""
+
+    slug: str
+    title: str
+    kind: str
+    questions: tuple[str, ...]
+    sources: tuple[Citation, ...]
+    sections: tuple[tuple[str, str], ...]
+    """Heading (empty for the opening) and Markdown of each section."""
+
+
+def read_article(path: Path) -> Article:
+    """
+    Load one article.
+
+    Args:
+        path: `kb/knowledge/articles/<slug>.md`.
+
+    Returns:
+        The article.
+
+    Raises:
+        KnowledgeError: Its front matter is malformed, or a mark `[n]` has no source.
+    """
+    text = path.read_text(encoding="utf-8")
+    parts = text.split("---\n", 2)
+    if len(parts) != 3:
+        raise KnowledgeError(f"{path.name}: no front matter; begin with ---, title, kind, questions, sources, ---")
+    try:
+        front = yaml.load(parts[1], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        raise KnowledgeError(f"{path.name}: front matter is not YAML: {' '.join(str(error).split())}") from error
+    missing = [key for key in ("title", "kind", "questions", "sources") if not front.get(key)]
+    if missing:
+        raise KnowledgeError(f"{path.name}: {', '.join(missing)} missing in the front matter")
+    sources = tuple(Citation.read(entry, path.name) for entry in front["sources"])
+    body = parts[2].strip()
+    marks = {int(mark) for mark in re.findall(r"\[(\d+)\](?!\()", body)}
+    if marks - set(range(1, len(sources) + 1)):
+        raise KnowledgeError(f"{path.name}: marks {sorted(marks - set(range(1, len(sources) + 1)))} have no source; it lists {len(sources)}")
+    sections: list[tuple[str, str]] = []
+    heading, lines = "", []
+    for line in body.splitlines():
+        if line.startswith("## "):
+            if "\n".join(lines).strip():
+                sections.append((heading, "\n".join(lines).strip()))
+            heading, lines = line[3:].strip(), []
+        elif not line.startswith("# "):
+            lines.append(line)
+    if "\n".join(lines).strip():
+        sections.append((heading, "\n".join(lines).strip()))
+    return Article(path.stem, str(front["title"]), str(front["kind"]), tuple(str(one) for one in front["questions"]), sources, tuple(sections))
+
+
+@functools.lru_cache(maxsize=2)
+def load_articles(folder: Path = KNOWLEDGE) -> tuple[Article, ...]:
+    """All articles, by slug; faults of all files are reported together."""
+    articles, faults = [], []
+    for path in sorted((folder / "articles").glob("*.md")):
+        try:
+            articles.append(read_article(path))
+        except KnowledgeError as error:
+            faults.append(str(error))
+    if faults:
+        raise KnowledgeError("\n".join(faults))
+    return tuple(articles)
+
+
+QUESTION_SHARE, TITLE_SHARE, BODY_SHARE = 0.6, 0.25, 0.15  # of an article's score; questions are written in people's words
+MIN_SCORE = 0.16  # below this no article answers the question; measured by `python -m kb thresholds`
+
+
+@functools.lru_cache(maxsize=2)
+def weights(folder: Path = KNOWLEDGE) -> dict[str, float]:
+    """Inverse document frequency of every token over the articles: a rare word tells more."""
+    articles = load_articles(folder)
+    seen: Counter[str] = Counter()
+    for article in articles:
+        text = " ".join([article.title, *article.questions, *(body for _, body in article.sections)])
+        seen.update(set(tokens(text)))
+    return {token: math.log(1 + len(articles) / count) for token, count in seen.items()}
+
+
+def overlap(wanted: Counter[str], text: str, idf: dict[str, float]) -> float:
+    """Share of the question's weighted tokens that a text holds, 0 to 1, damped by the length of a short text."""
+    held = set(tokens(text))
+    total = sum(idf.get(token, 3.0) for token in wanted)
+    common = sum(idf.get(token, 3.0) for token in wanted if token in held)
+    size = sum(idf.get(token, 3.0) for token in held)
+    if not total or not size:
+        return 0.0
+    return common / math.sqrt(total * size)
+
+
+def rank_articles(text: str, folder: Path = KNOWLEDGE) -> list[tuple[float, Article]]:
+    """
+    Rank the articles for a question by its words.
+
+    Args:
+        text: The question.
+        folder: The knowledge folder.
+
+    Returns:
+        Score (0 to 1, rounded) and article, best first, ties by slug.
+    """
+    return [(score, article) for score, article in _ranked(text, folder)]
+
+
+@functools.lru_cache(maxsize=256)
+def _ranked(text: str, folder: Path) -> tuple[tuple[float, Article], ...]:
+    idf = weights(folder)
+    wanted = Counter(tokens(text))
+    scored = []
+    for article in load_articles(folder):
+        asked = max((overlap(wanted, question, idf) for question in article.questions), default=0.0)
+        title = overlap(wanted, article.title, idf)
+        held = {token for _, body in article.sections for token in tokens(body)}
+        total = sum(idf.get(token, 3.0) for token in wanted) or 1.0
+        body = sum(idf.get(token, 3.0) for token in wanted if token in held) / total
+        scored.append((round(QUESTION_SHARE * asked + TITLE_SHARE * title + BODY_SHARE * body, 4), article))
+    return tuple(sorted(scored, key=lambda entry: (-entry[0], entry[1].slug)))
+
+
+def best_section(text: str, article: Article) -> int:
+    """Number of the section that holds most of the question's weighted words."""
+    idf = weights()
+    wanted = Counter(tokens(text))
+    scores = [(round(overlap(wanted, f"{heading} {body}", idf), 6), -number) for number, (heading, body) in enumerate(article.sections)]
+    return -max(scores)[1] if scores else 0
+
+
+def renumber(markdown: str, sources: Sequence[Citation], number: dict[int, int]) -> str:
+    """Replace an article's `[n]` by the answer's numbers."""
+    del sources
+    return re.sub(r"\[(\d+)\](?!\()", lambda found: f"[{number[int(found.group(1))]}]", markdown)

@@ -1,0 +1,154 @@
+"""Chooses the shape of an answer by the kind of question, and checks that every citation is used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from kb.answer import refusals, shapes, tables
+from kb.answer.cites import Cites, PassageSource
+from kb.answer.record import Answer, Cited, Finding
+from kb.engine import Knowledge, Verdict
+from kb.question import Question
+from kb.retriever import Passage
+from kb.terms import Row
+
+Find = Callable[[Question], Sequence[Passage]]
+MARK = re.compile(r"\[(\d+)\](?!\()")
+
+
+def compose(question: Question, verdict: Verdict, knowledge: Knowledge, find: Find, source: PassageSource | None = None, notice: str = "") -> Answer:
+    """
+    Write the answer.
+
+    Args:
+        question: As read.
+        verdict: The engine's; it is shown, never changed.
+        knowledge: Rules and tables.
+        find: Retrieves passages for a question; called only when the shape wants some.
+        source: Shows the paragraphs of ingested pages.
+        notice: One line for the reader about the index.
+
+    Returns:
+        The answer; every `[n]` in it is in its citations and every citation is used.
+    """
+    cites = Cites(source)
+    if question.refusal:
+        return Answer(question, Verdict(), refusals.out_of_scope(question), abstained=True, notice=notice)
+    if question.unknown_names and unknown_is_subject(question, verdict):
+        text = refusals.unknown_names(question, knowledge, cites)
+        return finished(Answer(question, Verdict(), text, abstained=True, notice=notice), cites, verdict)
+    text = shape(question, verdict, knowledge, cites)
+    passages: Sequence[Passage] = ()
+    if not text.strip() or question.kind in ("why", "howto") or verdict.outcome == "none" and question.kind not in ("bugcheck", "code"):
+        passages = find(question)
+        text = with_passages(text, question, passages, cites)
+    if question.unknown_names and text.strip():
+        text = f"{text}\n\n" + " ".join(f"(`{name}` is not a documented routine; I took it for one of yours.)" for name in question.unknown_names[:2])
+    if question.corrected:
+        text = " ".join(f"*I read “{said}” as `{meant}`.*" for said, meant in question.corrected[:2] if said.lower() != meant.lower() and said[:3].lower() == meant[:3].lower()) + ("\n\n" if text else "") + text
+        text = text.strip()
+    if not text.strip():
+        return Answer(question, Verdict(), refusals.no_evidence(), abstained=True, notice=notice)
+    ask, choices = shapes.ask_for(verdict, knowledge)
+    if ask and ask not in text:
+        text = f"{text}\n\n**{ask}**"
+    carried = [name for name in question.carried if name not in ("act",)]
+    if carried:
+        text += f"\n\n*Carried over from before: {', '.join(f'`{name}`' for name in carried)}.*"
+    answer = Answer(question, verdict, text, ask_back=ask, choices=choices, notice=notice)
+    return finished(answer, cites, verdict)
+
+
+def unknown_is_subject(question: Question, verdict: Verdict) -> bool:
+    """Whether a name that does not exist is what the question is about: nothing else it names was judged, or it comes first."""
+    if not question.ddis and verdict.outcome == "none":
+        return True
+    if question.ddis and verdict.callable != "n/a":
+        text = question.text.lower()
+        return text.find(question.unknown_names[0].lower()) < text.find(question.ddis[0].lower())
+    return verdict.outcome == "none" and question.kind in ("api_irql", "decision")
+
+
+def shape(question: Question, verdict: Verdict, knowledge: Knowledge, cites: Cites) -> str:
+    """The text for the kind of question; empty when nothing is known."""
+    kind = question.kind
+    if kind == "bugcheck":
+        text = tables.bugcheck(question, knowledge, cites)
+        if text:
+            return text
+    if kind == "migration":
+        judged = shapes.decision(question, verdict, knowledge, cites) if verdict.outcome != "none" else ""
+        return "\n\n".join(part for part in (judged, tables.migration(question, knowledge, cites)) if part)
+    if kind == "linux":
+        mapped = tables.linux(question, knowledge, cites)
+        judged = shapes.api_irql(question, verdict, knowledge, cites) if verdict.outcome != "none" else ""
+        background = "" if judged and mapped else tables.why(question, knowledge, cites, short=bool(mapped or judged))
+        return "\n\n".join(part for part in (judged, mapped, background) if part)
+    if kind in ("why", "howto"):
+        judged = shapes.decision(question, verdict, knowledge, cites) if verdict.outcome not in ("none", "undetermined") else ""
+        background = tables.why(question, knowledge, cites)
+        return "\n\n".join(part for part in (judged, background) if part)
+    if kind == "context":
+        return shapes.context(question, verdict, knowledge, cites)
+    if kind == "api_irql":
+        return shapes.api_irql(question, verdict, knowledge, cites) if verdict.judgements else ""
+    if kind == "object_storage":
+        return shapes.object_storage(question, verdict, knowledge, cites) if verdict.judgements else ""
+    if kind == "decision":
+        return shapes.decision(question, verdict, knowledge, cites) if verdict.judgements else ""
+    return ""
+
+
+RELATED = 3  # official passages shown under an explanation
+MIN_COSINE = 0.38  # below both, no passage bears on the question; measured by `python -m kb thresholds`
+MIN_WORDS = 9.0
+
+
+def with_passages(text: str, question: Question, passages: Sequence[Passage], cites: Cites) -> str:
+    """Add what was retrieved: as pointers under an explanation, as the answer itself when there is none."""
+    pages = [passage for passage in passages if passage.kind in ("page", "ddi", "team") and bears(passage)]
+    ours = [passage for passage in passages if passage.kind in ("rule", "table", "article") and bears(passage)]
+    if text.strip():
+        fresh = [passage for passage in pages if not any(cited.url == passage.url for cited in cites.cited)][:RELATED]
+        if not fresh:
+            return text
+        lines = [f"- {passage.title}{f', {passage.heading}' if passage.heading and passage.heading != passage.title else ''} [{cites.passage(passage)}]" for passage in fresh]
+        return f"{text}\n\n**Official pages on this**\n\n" + "\n".join(lines)
+    chosen = (pages or ours)[:RELATED]
+    if not chosen:
+        return ""
+    del question
+    lines = ["No rule decides this; these passages of the documentation come nearest:" if pages else "No rule decides this; our notes that come nearest:", ""]
+    for passage in chosen:
+        excerpt = " ".join(passage.text.split())
+        excerpt = excerpt if len(excerpt) <= 420 else excerpt[:420].rsplit(" ", 1)[0] + " …"
+        lines.append(f"- **{passage.title}**: {excerpt} [{cites.passage(passage)}]")
+    return "\n".join(lines)
+
+
+def bears(passage: Passage) -> bool:
+    """Whether a passage is near enough to be shown."""
+    return passage.cosine >= MIN_COSINE or passage.words >= MIN_WORDS
+
+
+def finished(answer: Answer, cites: Cites, verdict: Verdict) -> Answer:
+    """The answer with its citations in order of use, unused ones dropped, and the derivation with numbers."""
+    used = {int(mark) for mark in MARK.findall(answer.markdown)}
+    steps: list[dict[str, Any]] = []
+    if not answer.abstained:
+        for step in verdict.derivation:
+            numbers = [number for number in cites.numbers(step.citations) if number in used]
+            steps.append({"rule": step.rule, "says": step.says, "from": list(step.premises), "citations": numbers})
+    order = {old: new for new, old in enumerate(dict.fromkeys(int(mark) for mark in MARK.findall(answer.markdown)), start=1)}
+    known = {cited.n for cited in cites.cited}
+    markdown = MARK.sub(lambda found: f"[{order[int(found.group(1))]}]" if int(found.group(1)) in known else "", answer.markdown)
+    cited = sorted((replace(one, n=order[one.n]) for one in cites.cited if one.n in order), key=lambda one: one.n)
+    for entry in steps:
+        entry["citations"] = sorted(order[number] for number in entry["citations"])
+    return replace(answer, markdown=markdown, citations=tuple(cited), steps=tuple(steps))
+
+
+__all__ = ["Answer", "Cited", "Finding", "Row", "compose"]

@@ -1,0 +1,341 @@
+"""A verdict in, Markdown for a decision, a call, a place or a stored object out: verdict first, then why, then what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from kb.answer.cites import Cites
+from kb.ddis import Ddi
+from kb.engine import Judgement, Knowledge, Step, Verdict, row_words, span
+from kb.question import Question
+from kb.terms import LEVELS, Row, text_of
+
+POOL_HEADLINES = {
+    "nonpaged_required": "**Use nonpaged pool.**",
+    "paged_ok": "**Paged pool is fine**, and the better citizen: nonpaged pool is scarce.",
+    "either": "**Either pool is fine** for this object.",
+    "not_allowed": "**Not there: no pool can be {act} at this IRQL.**",
+}
+CODE = {
+    "nonpaged_required": ("POOL_FLAG_NON_PAGED", "NonPagedPoolNx"),
+    "paged_ok": ("POOL_FLAG_PAGED", "PagedPool"),
+}
+NAMED = re.compile(r"(?<![`\w.])([A-Z][A-Z0-9]*_LEVEL|DIRQL|POOL_FLAG_[A-Z_]+|(?:Ex|Ke|Io|Mm|Zw|Flt|Rtl|Wdf|Ob|Ps)[A-Z]\w{3,})(?![`\w])")
+
+
+def coded(text: str) -> str:
+    """Put code marks around levels and routine names that stand bare in our prose."""
+    pieces = re.split(r"(`[^`]*`|\[[^\]]*\]\([^)]*\))", text)
+    return "".join(piece if number % 2 else NAMED.sub(r"`\1`", piece) for number, piece in enumerate(pieces))
+
+
+def sentence(text: str) -> str:
+    """A sentence with a capital first letter and a full stop."""
+    text = " ".join(text.split()).strip()
+    if not text:
+        return ""
+    if not text.startswith("`"):
+        text = text[0].upper() + text[1:]
+    return text if text.endswith((".", "?", "!", ":")) else text + "."
+
+
+def place_words(use: Mapping[str, object], knowledge: Knowledge) -> str:
+    """Where a use happens: `in a DpcForIsr routine, while a spin lock is held`."""
+    parts = []
+    routine = use.get("routine")
+    if isinstance(routine, str):
+        row = knowledge.terms.row("routines", routine)
+        parts.append("in " + (row.title if row is not None else f"`{routine}`"))
+    highest, lowest = use.get("irql.highest"), use.get("irql.lowest")
+    if isinstance(highest, str) and isinstance(lowest, str):
+        parts.append("at " + span(lowest, highest))
+    locks = use.get("lock")
+    for lock in locks if isinstance(locks, tuple) else ():
+        row = knowledge.terms.row("locks", lock)
+        if row is not None:
+            parts.append(f"with {row.title} held")
+    return ", ".join(parts)
+
+
+def act_words(use: Mapping[str, object], knowledge: Knowledge) -> str:
+    """What a use does: `touch the memory`, `call X`."""
+    act = use.get("act")
+    if act == "call":
+        return f"call `{use.get('ddi')}`"
+    if act == "acquire":
+        row = knowledge.terms.row("locks", str(use.get("acquired")))
+        return f"acquire {row.title}" if row is not None else "acquire the lock"
+    if act == "store":
+        row = knowledge.terms.row("objects", str(use.get("object")))
+        return f"store {row.title}" if row is not None else "store the object"
+    return {"allocate": "allocate the memory", "touch": "touch the memory", "free": "free the memory", "wait": "wait", "run": "run this code"}.get(str(act), str(act))
+
+
+def steps_markdown(steps: Sequence[Step], cites: Cites) -> list[str]:
+    """The derivation as numbered lines, each with its citations."""
+    lines = []
+    for number, step in enumerate(steps, start=1):
+        lines.append(f"{number}. {coded(sentence(step.says))}{cites.marks(step.citations)}")
+    return lines
+
+
+def contradictions_markdown(verdict: Verdict, cites: Cites) -> list[str]:
+    """What the question says and the rules contradict, first and politely."""
+    return [f"**A correction first:** {coded(sentence(fault.says))}{cites.marks(fault.citations)}" for fault in verdict.contradictions]
+
+
+def assumptions_markdown(verdict: Verdict, knowledge: Knowledge) -> str:
+    """What was assumed, in one line; empty when nothing was."""
+    parts = []
+    for name, value in sorted(verdict.assumed.items()):
+        fact = knowledge.terms.facts.get(name)
+        if fact is None:
+            continue
+        parts.append(fact.assuming if fact.assume == value and fact.assuming else fact.labels.get(value, value))
+    return "**Assumed:** " + "; ".join(parts) + "." if parts else ""
+
+
+def branches_markdown(verdict: Verdict, knowledge: Knowledge) -> list[str]:
+    """What holds in each case of the unknown fact."""
+    lines = []
+    for branch in verdict.branches:
+        fact = knowledge.terms.facts.get(branch.fact)
+        label = f"`IRQL {branch.value}`" if branch.value.startswith("<=") else f"`IRQL = {branch.value}`" if branch.fact == "irql" else (fact.labels.get(branch.value, branch.value) if fact else branch.value)
+        holds = []
+        if branch.callable != "n/a":
+            holds.append({"yes": "allowed", "no": "not allowed", "conditional": "it still depends"}[branch.callable])
+        if branch.pool != "n/a":
+            holds.append({"nonpaged_required": "nonpaged pool is required", "paged_ok": "paged pool is fine", "either": "either pool is fine", "not_allowed": "no pool can be used there", "depends": "it still depends"}[branch.pool])
+        lines.append(f"- {sentence(label)[:-1]}: {', '.join(holds) or branch.outcome}.")
+    return lines
+
+
+def ask_for(verdict: Verdict, knowledge: Knowledge) -> tuple[str | None, tuple[str, ...]]:
+    """The one question that settles an undetermined verdict, and the choices to offer."""
+    if verdict.outcome != "undetermined" or not (verdict.unknown or verdict.condition):
+        return None, ()
+    if not verdict.unknown:
+        return f"Which case is it: {verdict.condition}?", ()
+    name = verdict.unknown[0]
+    fact = knowledge.terms.facts.get(name)
+    if fact is None or not fact.ask:
+        return (f"Is it {verdict.condition}?" if verdict.condition else None), ()
+    if name.startswith("irql."):
+        return fact.ask, ("At PASSIVE_LEVEL or APC_LEVEL only", "Also at DISPATCH_LEVEL")
+    return fact.ask, tuple(fact.labels[value] for value in fact.values)
+
+
+def remedy_of(verdict: Verdict, knowledge: Knowledge) -> tuple[str, tuple[Step, ...]]:
+    """The cure that the deciding rule names, and the step it belongs to."""
+    by_id = {rule.id: rule for rule in knowledge.rules}
+    for judgement in verdict.judgements:
+        if judgement.outcome == "forbidden" and judgement.steps:
+            rule = by_id.get(judgement.steps[-1].rule)
+            if rule is not None and rule.remedy:
+                return " ".join(rule.remedy.split()), (judgement.steps[-1],)
+    return "", ()
+
+
+def pool_code(pool: str, windows: Sequence[str], cites: Cites, knowledge: Knowledge) -> list[str]:
+    """Code for the decided pool, and for older Windows where it differs."""
+    if pool not in CODE:
+        return []
+    flag, pool_type = CODE[pool]
+    modern = knowledge.terms.row("allocators", "exallocatepool2")
+    older = knowledge.terms.row("allocators", "exallocatepoolzero")
+    out = ["```c", f"p = ExAllocatePool2({flag}, size, 'gaTD');   // zeroed; returns NULL on failure", "```"]
+    marks = cites.marks([citation for citation in (modern.citations if modern else ()) if citation.section in ("requirements", "remarks")][:4:3]) if modern else ""
+    if older is not None:
+        out.append(
+            f"`ExAllocatePool2` needs Windows 10, version 2004{marks}. For older Windows: `ExAllocatePoolZero({pool_type}, size, 'gaTD')`{cites.marks(older.citations, 1)}."
+        )
+    del windows
+    return out
+
+
+def decision(question: Question, verdict: Verdict, knowledge: Knowledge, cites: Cites) -> str:
+    """Markdown for a question about a pool, or about a place and what may be done there."""
+    lines = contradictions_markdown(verdict, cites)
+    acts = {str(one.facts.get("act")) for one in verdict.judgements}
+    if verdict.pool == "depends":
+        lines.append("**It depends.**")
+    elif verdict.pool in POOL_HEADLINES:
+        verb = "freed" if acts == {"free"} else "allocated"
+        headline = POOL_HEADLINES[verdict.pool].format(act=verb)
+        if verdict.pool == "nonpaged_required" and question.proposed == "paged":
+            headline = "**No, paged pool will not do: it must be nonpaged.**"
+        elif verdict.pool == "paged_ok" and question.proposed == "nonpaged":
+            headline = "**Nonpaged pool works but is not needed: paged pool is fine**, and nonpaged pool is scarce."
+        lines.append(headline)
+    if verdict.callable != "n/a":
+        lines += call_headline(question, verdict, knowledge)
+    elif verdict.pool == "n/a" and verdict.judgements:
+        worst = {one.outcome for one in verdict.judgements}
+        place = place_words(verdict.judgements[0].facts, knowledge)
+        does = act_words(verdict.judgements[0].facts, knowledge)
+        if "forbidden" in worst:
+            lines.append(f"**No.** You must not {does} {place}.")
+        elif "undetermined" in worst:
+            lines.append("**It depends.**")
+        else:
+            lines.append(f"**Yes.** You may {does} {place}.".replace(" .", "."))
+    if verdict.branches:
+        lines += ["", *branches_markdown(verdict, knowledge)]
+    elif verdict.condition:
+        lines.append(f"It depends on this: {coded(verdict.condition)}.")
+    if verdict.derivation:
+        lines += ["", "**Why**", "", *steps_markdown(verdict.derivation, cites)]
+    remedy, rested = remedy_of(verdict, knowledge)
+    code = pool_code(verdict.pool, question.windows, cites, knowledge) if any(act in ("allocate", "touch", "store") for act in acts) and question.asks_pool else []
+    if remedy or code:
+        lines += ["", "**What to do**", ""]
+        if remedy:
+            lines.append(coded(sentence(remedy)) + (cites.marks(rested[0].citations, 1) if rested else ""))
+        lines += code
+    assumed = assumptions_markdown(verdict, knowledge)
+    if assumed:
+        lines += ["", assumed]
+    return "\n".join(lines)
+
+
+def call_headline(question: Question, verdict: Verdict, knowledge: Knowledge) -> list[str]:
+    """The first line of an answer about a call."""
+    judged = [one for one in verdict.judgements if one.facts.get("act") in ("call", "acquire", "wait", "run")]
+    if not judged:
+        return []
+    worst = next((one for one in judged if one.outcome == "forbidden"), next((one for one in judged if one.outcome == "undetermined"), judged[0]))
+    place = place_words(worst.facts, knowledge)
+    does = act_words(worst.facts, knowledge)
+    del question
+    where = f" {place}" if place else ""
+    if verdict.callable == "no":
+        return [f"**No.** You must not {does}{where}."]
+    if verdict.callable == "yes":
+        return [f"**Yes.** You may {does}{where}."]
+    if not place:
+        return [f"**It depends on the IRQL of the caller** whether you may {does}."]
+    return [f"**It depends.** Whether you may {does}{where} turns on one more fact."]
+
+
+def level_table(ddi: Ddi, cites: Cites) -> list[str]:
+    """The documented IRQL of a DDI, a row a condition, with its sources."""
+    from kb.engine import ddi_citations
+
+    rows = [row for row in ddi.rows if row.min or row.max]
+    if not rows:
+        return [f"The reference page of `{ddi.name}` states no IRQL{cites.marks(ddi_citations(ddi, ddi.rows), 1)}."]
+    lines = ["| condition | IRQL | source |", "| --- | --- | --- |"]
+    seen = set()
+    for row in rows:
+        from kb.engine import row_condition
+
+        condition = row_condition(row) or "always"
+        entry = (condition, row.min, row.max, row.source)
+        if entry in seen:
+            continue
+        seen.add(entry)
+        level = span(row.min or "PASSIVE_LEVEL", row.max or "HIGH_LEVEL")
+        if row.source == "header" or not row.page:
+            source = "header annotation"
+        else:
+            source = {"page": "requirements", "remarks": "Remarks", "correction": "read by hand"}[row.source] + cites.marks(ddi_citations(ddi, [row]), 1)
+        lines.append(f"| {coded(condition)} | {level} | {source} |")
+    return lines
+
+
+def api_irql(question: Question, verdict: Verdict, knowledge: Knowledge, cites: Cites) -> str:
+    """Markdown for a question about a call: whether, why, and the table of documented levels."""
+    lines = contradictions_markdown(verdict, cites)
+    subjects = [str(one.facts["ddi"]) for one in verdict.judgements if one.facts.get("act") == "call" and "ddi" in one.facts]
+    placed = any("irql.highest" in one.facts or "routine" in one.facts for one in verdict.judgements)
+    if placed or not subjects:
+        lines.append(decision(question, replace_contradictions(verdict), knowledge, cites))
+    for name in dict.fromkeys(subjects):
+        ddi = knowledge.ddis.find(name)
+        if ddi is None:
+            continue
+        if not placed:
+            level = f"at {span(verdict.min_irql or 'PASSIVE_LEVEL', verdict.max_irql)}" if verdict.max_irql and len(set(subjects)) == 1 else ""
+            lines.append(f"**`{ddi.name}` may be called {level}.**" if level else f"**`{ddi.name}`:**")
+        lines += ["", *level_table(ddi, cites)]
+        if ddi.contradictions:
+            lines += ["", "The documentation disagrees with itself here: " + coded("; ".join(ddi.contradictions)) + "."]
+        if ddi.deprecated_by:
+            lines.append(f"\n`{ddi.name}` is deprecated; use `{ddi.deprecated_by}`.")
+    others = [name for name in question.ddis if name not in subjects]
+    for name in others[:2]:
+        ddi = knowledge.ddis.find(name)
+        if ddi is not None and ddi.rows and ddi.role == "called_by_driver":
+            lines += ["", f"For comparison, `{ddi.name}`:", "", *level_table(ddi, cites)]
+    for judgement in verdict.judgements[:1]:
+        row = knowledge.terms.row("locks", str(judgement.facts.get("acquired", "")))
+        if row is not None:
+            lines += ["", coded(sentence(row.note)) + cites.marks(row.citations)]
+    return "\n".join(lines)
+
+
+def replace_contradictions(verdict: Verdict) -> Verdict:
+    """The verdict without contradictions, for a part of an answer that has told them already."""
+    from dataclasses import replace
+
+    return replace(verdict, contradictions=())
+
+
+def context(question: Question, verdict: Verdict, knowledge: Knowledge, cites: Cites) -> str:
+    """Markdown for a question about the level at which a routine runs, and what follows."""
+    lines = contradictions_markdown(verdict, cites)
+    for table, row_id in question.rows:
+        row = knowledge.terms.row(table, row_id)
+        if table == "routines" and row is not None:
+            lines += routine_markdown(row, cites)
+            break
+    else:
+        for name in question.ddis:
+            ddi = knowledge.ddis.find(name)
+            if ddi is not None and ddi.max:
+                lines.append(f"**`{ddi.name}` runs at {span(ddi.min or 'PASSIVE_LEVEL', ddi.max)}.**")
+                lines += ["", *level_table(ddi, cites)]
+                break
+    if verdict.outcome != "none":
+        lines += ["", decision(question, replace_contradictions(verdict), knowledge, cites)]
+    return "\n".join(lines)
+
+
+def routine_markdown(row: Row, cites: Cites) -> list[str]:
+    """What is documented of a routine: its range, on what it depends, its thread."""
+    levels = row.more.get("irql") or {}
+    title = row.title[0].upper() + row.title[1:]
+    lines = [f"**{title} runs at {span(levels.get('lowest', 'PASSIVE_LEVEL'), levels.get('highest', 'HIGH_LEVEL'))}.** {coded(row.note)}{cites.marks(row.citations)}"]
+    cases = row.more.get("cases") or ()
+    for case in cases:
+        when = " and ".join(f"`{name}` is {text_of(value)}" for name, value in case["when"].items())
+        level = case.get("irql")
+        note = " ".join(str(case.get("note") or "").split())
+        from kb.terms import Citation
+
+        own = [Citation.read(entry, row.id) for entry in case.get("citations") or ()]
+        lines.append(f"- When {when}: {span(level['lowest'], level['highest']) if level else ''}. {coded(note)}{cites.marks(own or row.citations, 2)}".replace(": . ", ": "))
+    thread = {"arbitrary": "an arbitrary thread", "requester": "the thread that made the request", "system": "a system thread"}.get(str(row.more.get("thread")))
+    if thread:
+        lines.append(f"- It runs in {thread}.")
+    return lines
+
+
+def object_storage(question: Question, verdict: Verdict, knowledge: Knowledge, cites: Cites) -> str:
+    """Markdown for a question about where an object may live."""
+    lines = [decision(question, verdict, knowledge, cites)]
+    for judgement in verdict.judgements[:1]:
+        row = knowledge.terms.row("objects", str(judgement.facts.get("object", "")))
+        if row is not None:
+            title = row.title[0].upper() + row.title[1:]
+            lines += ["", f"**{title}.** {coded(row.note)}{cites.marks(row.citations)}"]
+    return "\n".join(lines)
+
+
+def judgement_rows(judgement: Judgement) -> list[str]:
+    """The rows a call was judged by, in words."""
+    return [row_words(row) for row in judgement.rows]
+
+
+__all__ = ["LEVELS", "api_irql", "ask_for", "coded", "context", "decision", "object_storage", "sentence"]

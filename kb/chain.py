@@ -1,0 +1,127 @@
+"""A question in, an Answer out: reading, verdict, passages and text in one function."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kb.answer import Answer, compose
+from kb.engine import Knowledge, Verdict, decide, load_knowledge
+from kb.question import Question, Reader
+from kb.retriever import Passage, Retriever
+
+PASSAGES = 6  # passages retrieved for one answer
+
+
+class Assistant:
+    """Everything that answers, built once and shared by all users; it keeps no conversation."""
+
+    def __init__(self, knowledge: Knowledge, index_folder: Path) -> None:
+        """Read questions with *knowledge*; look for the index in *index_folder* when a passage is wanted."""
+        self.knowledge = knowledge
+        self.reader = Reader(knowledge.terms, knowledge.ddis)
+        self.index_folder = index_folder
+        self._retriever: Retriever | None = None
+        self._lock = threading.Lock()
+        self.notice = ""
+
+    @classmethod
+    def open(cls, index_folder: Path | None = None) -> Assistant:
+        """
+        Load the knowledge.
+
+        Args:
+            index_folder: Where the index is; by default `KB_INDEX` or `index/` in the repository.
+
+        Returns:
+            The assistant; it answers rule questions at once, with or without an index.
+
+        Raises:
+            KnowledgeError: A knowledge file is malformed.
+        """
+        from kb.index import default_folder
+
+        return cls(load_knowledge(), index_folder or default_folder())
+
+    def retriever(self) -> Retriever | None:
+        """The retriever, opened at first use; None, with `notice` set, when there is no usable index."""
+        with self._lock:
+            if self._retriever is None:
+                from kb.index import Index, IndexMissingError
+
+                try:
+                    self._retriever = Retriever(Index.open(self.index_folder), self.knowledge.ddis)
+                    self.notice = ""
+                except IndexMissingError as error:
+                    self.notice = str(error)
+            return self._retriever
+
+    def warm(self) -> None:
+        """Load the index and its model in the background, so that the first question need not wait."""
+
+        def load() -> None:
+            retriever = self.retriever()
+            if retriever is not None:
+                retriever.find("which pool at DISPATCH_LEVEL", k=1)
+
+        threading.Thread(target=load, name="warm", daemon=True).start()
+
+    def ask(self, text: str, earlier: Answer | None = None) -> Answer:
+        """
+        Answer one question.
+
+        Args:
+            text: What the user typed.
+            earlier: The previous answer of the same conversation, None at its start.
+
+        Returns:
+            The answer: verdict, derivation, citations and Markdown.
+        """
+        question = self.reader.read(text, earlier.question if earlier is not None else None)
+        return self.answer(question)
+
+    def answer(self, question: Question) -> Answer:
+        """The answer to a question that is read already."""
+        verdict = decide(question.uses, self.knowledge, question.proposed) if question.uses and not question.refusal else Verdict()
+        answer = compose(question, verdict, self.knowledge, self.find, self.retriever(), self.notice)
+        if answer.abstained:
+            self.log_gap(answer)
+        return answer
+
+    def find(self, question: Question) -> Sequence[Passage]:
+        """Passages for a question; none without an index."""
+        retriever = self.retriever()
+        if retriever is None:
+            return ()
+        names = [*question.ddis, *(name for table, row_id in question.rows if (row := self.knowledge.terms.row(table, row_id)) for name in row.names[:1])]
+        return retriever.find(question.text, names=names[:6], k=PASSAGES)
+
+    def search(self, text: str, k: int = 10) -> list[Passage]:
+        """
+        Passages for a text, best first, one a section at most.
+
+        Raises:
+            IndexMissingError: There is no index; the message gives the command that builds it.
+        """
+        retriever = self.retriever()
+        if retriever is None:
+            from kb.index import IndexMissingError
+
+            raise IndexMissingError(self.notice)
+        return retriever.find(text, k=k)
+
+    def log_gap(self, answer: Answer) -> None:
+        """Keep a question that got no answer, locally, as a gap to close; `KB_LOG=0` turns it off."""
+        if os.environ.get("KB_LOG") == "0" or not self.index_folder.is_dir():
+            return
+        entry: dict[str, Any] = {"time": time.strftime("%Y-%m-%dT%H:%M:%S"), "question": answer.question.text[:2000], "reason": answer.question.refusal or "no evidence"}
+        try:
+            with (self.index_folder / "gaps.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        except OSError:
+            return  # a log that cannot be written must not cost an answer
