@@ -14,7 +14,7 @@ from ingest.pages import Page, Section, read_sections, slug
 from kb.terms import KNOWLEDGE, KnowledgeError, read_yaml
 
 SOURCE = "knowledge"
-KNOWLEDGE_VERSION = 1  # in every page's digest: change it whenever the same file would give other Pages
+KNOWLEDGE_VERSION = 2  # in every page's digest: change it whenever the same file would give other Pages
 NOT_TABLES = frozenset({"facts", "phrases"})
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-PAGES_VERSION = 1  # in every page's digest: change it whenever the same Markdown would give another Page
+PAGES_VERSION = 2  # in every page's digest: change it whenever the same Markdown would give another Page
 
 _FENCE = re.compile(r"^\s*(```+|~~~+)")
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")

@@ -291,7 +291,7 @@ class _Work:
             database.execute("UPDATE chunks SET row = place_of.n - 1 FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM chunks) AS place_of WHERE chunks.id = place_of.id")
             database.execute("DELETE FROM names")
             database.executemany(
-                "INSERT OR IGNORE INTO names VALUES (?, ?)", ((name.lower(), page) for page, names in database.execute("SELECT DISTINCT page, names FROM chunks WHERE names <> '[]'").fetchall() for name in json.loads(names))
+                "INSERT OR IGNORE INTO names VALUES (?, ?)", ((name.lower(), page) for page, names in database.execute("SELECT DISTINCT page, names FROM chunks WHERE names <> ''").fetchall() for name in names.split())
             )
             database.execute("COMMIT")
             ids, keys = map(list, zip(*database.execute("SELECT id, vector FROM chunks ORDER BY row"), strict=True))

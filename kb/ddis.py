@@ -108,12 +108,11 @@ class Ddi:
         """
         The rows a verdict rests on: the documentation's, or the header's where the documentation states nothing.
 
-        A page's bare `X` counts as `<= X` where the header says so; `rows` and `contradictions` keep what the page says.
+        A page's bare `X` counts as `<= X` or `>= X` where the header says so; `rows` and `contradictions` keep what the page says.
         """
         header = tuple(row for row in self.rows if row.source == "header")
         told = tuple(row for row in self.rows if row.source != "header")
-        relaxed = (replace(row, min=LEVELS[0]) if any(_lacks_sign(row, other, self.role) for other in header) else row for row in told)
-        return tuple(relaxed) or header
+        return tuple(next((replace(row, min=h.min, max=h.max) for h in header if _lacks_sign(row, h, self.role)), row) for row in told) or header
 
     def to_json(self) -> dict[str, Any]:
         """The record as contract.md gives it for `python -m kb irql NAME --json`; extra keys: aliases, raises."""
@@ -479,16 +478,18 @@ def _disagreements(own: Sequence[_Line], rows: Sequence[DdiRow], role: str, fixe
             if kind == "stricter":
                 use += ", and the case between the two is conditional"
             elif _lacks_sign(page_row, header_row, role):
-                use = "the front matter lacks a `<=`, so the header's range is used"
+                use = "the front matter lacks the sign, so the header's range is used"
             said = f"{page_row.page}#{page_row.section}" + (" (read by a person)" if fixed else "")
             found.append(f"{said} says {page_row.span}{_for(page_row)}, the header's annotation is {kind}: {header_row.span}{_for(header_row)}; {use}")
     return list(dict.fromkeys(found))
 
 
 def _lacks_sign(page: DdiRow, header: DdiRow, role: str) -> bool:
-    """Whether a page's bare `X` is the header's `<= X` with its sign left out (67 of the disagreements with the headers)."""
-    exact = page.source == "page" and page.min == page.max != LEVELS[0]
-    return role == "called_by_driver" and exact and header.max == page.max and header.min == LEVELS[0] and _case(page) == _case(header)
+    """Whether a page's bare `X` is the header's `<= X` or `>= X` with its sign left out, as 67 pages have it."""
+    if role != "called_by_driver" or page.source != "page" or page.min != page.max or _case(page) != _case(header):
+        return False
+    at_most = header.max == page.max != LEVELS[0] and header.min == LEVELS[0]
+    return at_most or (header.min == page.min != LEVELS[0] and header.max == LEVELS[-1])
 
 
 def _case(row: DdiRow) -> tuple[Any, ...]:

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kb.embedding import EmbeddingError
-from kb.index import Chunk, Index
+from kb.index import Candidates, Chunk, Index
 from kb.index.vectors import VectorsError
 
 DEPTH = 100  # candidates from each ranking
@@ -84,15 +87,14 @@ class Retriever:
         try:
             vector = self._index.embed_query(text)
             named = self._named(text, names)
-            found = self._index.candidates(text, vector, DEPTH, [*named, *pages])
+            found = self._index.candidates(text, vector, DEPTH, named, pages)
         except (EmbeddingError, VectorsError) as error:
             self.notice = f"Searching by words alone: {error}"
             named = self._named(text, names)
-            found = self._index.candidates(text, None, DEPTH, [*named, *pages])
-        if not found:
+            found = self._index.candidates(text, None, DEPTH, named, pages)
+        if not len(found.rows):
             return []
-        ranked = _fuse(found, set(named), {page.lower() for page in pages}, vector is not None)
-        return [self._shown(passage) for passage in _pick(ranked, k, per_page)]
+        return [self._shown(passage) for passage in _pick(found, fuse(found, not self.notice), k, per_page)]
 
     def _shown(self, passage: Passage) -> Passage:
         """A rule found by its example questions is shown by its reasons."""
@@ -153,38 +155,34 @@ def _header_rank(page: str) -> int:
     return 3
 
 
-def _fuse(found: Sequence[tuple[Chunk, float, float, float]], named: set[str], wanted: set[str], vectors: bool) -> list[tuple[float, Chunk, float, float]]:
-    """A convex sum of scores brought to 0..1, best first, ties by id."""
-    top_words = max(words for _, words, _, _ in found) or 1.0
-    top_page = max(page for _, _, page, _ in found) or 1.0
-    cosines = [cosine for *_, cosine in found]
-    low, high = min(cosines), max(cosines)
-    span = (high - low) or 1.0
-    shares = (VECTOR_SHARE, WORD_SHARE, PAGE_SHARE) if vectors else (0.0, WORD_SHARE / (WORD_SHARE + PAGE_SHARE), PAGE_SHARE / (WORD_SHARE + PAGE_SHARE))
-    ranked = []
-    for chunk, words, page, cosine in found:
-        score = shares[0] * (cosine - low) / span + shares[1] * words / top_words + shares[2] * page / top_page
-        score += NAME_BONUS * (chunk.page in named) + PAGE_BONUS * (chunk.page in wanted)
-        ranked.append((round(score, 4), chunk, words, cosine))
-    return sorted(ranked, key=lambda entry: (-entry[0], entry[1].id))
+def fuse(found: Candidates, vectors: bool) -> NDArray[np.float32]:
+    """A convex sum of scores brought to 0..1, plus the bonuses; rounded, so that processors agree."""
+    parts = (found.cosines - found.cosines.min(), found.words, found.page_words)
+    shares = (VECTOR_SHARE if vectors else 0.0, WORD_SHARE, PAGE_SHARE)
+    total = sum(shares)
+    score = sum((share / total * part / (part.max() or 1.0) for share, part in zip(shares, parts, strict=True)), start=np.zeros(len(found.rows), np.float32))
+    return np.round(score + NAME_BONUS * found.named + PAGE_BONUS * found.wanted, 4)
 
 
-def _pick(ranked: Sequence[tuple[float, Chunk, float, float]], k: int, per_page: int) -> list[Passage]:
+def _pick(found: Candidates, scores: NDArray[np.float32], k: int, per_page: int) -> list[Passage]:
     """The first *k*, one a section, few a page, and one only of pages that document a name under several headers."""
     out: list[Passage] = []
     sections: set[tuple[str, str]] = set()
     pages: dict[str, int] = {}
     texts: set[str] = set()
-    for score, chunk, words, cosine in ranked:
-        section = "why" if chunk.kind == "rule" else chunk.section
-        if (chunk.page, section) in sections or pages.get(chunk.page, 0) >= per_page or chunk.text in texts:
-            continue
-        sections.add((chunk.page, section))
-        pages[chunk.page] = pages.get(chunk.page, 0) + 1
-        texts.add(chunk.text)
-        out.append(_passage(chunk, score, chunk.text, cosine, words))
-        if len(out) == k:
-            break
+    order = np.lexsort((found.rows, -scores)).tolist()
+    for start in range(0, len(order), 2 * k):
+        places = order[start : start + 2 * k]
+        for place, chunk in zip(places, found.chunks(places), strict=True):
+            section = "why" if chunk.kind == "rule" else chunk.section
+            if (chunk.page, section) in sections or pages.get(chunk.page, 0) >= per_page or chunk.text in texts:
+                continue
+            sections.add((chunk.page, section))
+            pages[chunk.page] = pages.get(chunk.page, 0) + 1
+            texts.add(chunk.text)
+            out.append(_passage(chunk, float(scores[place]), chunk.text, float(found.cosines[place]), float(found.words[place])))
+            if len(out) == k:
+                return out
     return out
 
 

@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+import numpy as np
 import pytest
 
-from kb.index import Chunk, Index
-from kb.retriever import Retriever, _fuse, _pick, plain
+from kb.index import Candidates, Chunk, Index
+from kb.index.store import ChunkStore
+from kb.retriever import Retriever, _pick, fuse, plain
+
+
+class Store:
+    """Chunks in a list, as rows."""
+
+    def __init__(self, chunks: list[Chunk]) -> None:
+        self.chunks = chunks
+
+    def by_row(self, rows: list[int]) -> dict[int, Chunk]:
+        return {row: self.chunks[row] for row in rows}
 
 
 def chunk(page: str, section: str = "", number: int = 0, text: str = "", kind: str = "page") -> Chunk:
     return Chunk(f"{page}#{section}~{number:03}", text or f"{page} {section} {number}", page, page, section, section, page, kind, "s")
 
 
-def test_a_named_page_comes_first_and_ties_go_by_id() -> None:
-    found = [(chunk("b"), 1.0, 1.0, 0.5), (chunk("a"), 1.0, 1.0, 0.5), (chunk("c"), 0.2, 0.2, 0.4)]
-    assert [entry[1].page for entry in _fuse(found, {"c"}, set(), True)] == ["a", "b", "c"] or [entry[1].page for entry in _fuse(found, {"c"}, set(), True)][0] == "c"
-    assert [entry[1].page for entry in _fuse(found, set(), set(), True)] == ["a", "b", "c"]
-    assert [entry[1].page for entry in _fuse(found, set(), {"b"}, True)] == ["b", "a", "c"]
+def candidates(*entries: tuple[Chunk, float, float, float], named: str = "", wanted: str = "") -> Candidates:
+    chunks = [entry[0] for entry in entries]
+    words, page_words, cosines = (np.array([entry[place] for entry in entries], np.float32) for place in (1, 2, 3))
+    flags = [np.array([one.page == page for one in chunks], bool) for page in (named, wanted)]
+    return Candidates(np.arange(len(chunks)), words, page_words, cosines, flags[0], flags[1], cast(ChunkStore, Store(chunks)))
+
+
+@pytest.mark.parametrize(("named", "wanted", "order"), [("", "", ["a", "b", "c"]), ("c", "", ["c", "a", "b"]), ("", "b", ["b", "a", "c"])])
+def test_a_named_page_comes_first_and_ties_go_by_id(named: str, wanted: str, order: list[str]) -> None:
+    found = candidates((chunk("a"), 1.0, 1.0, 0.5), (chunk("b"), 1.0, 1.0, 0.5), (chunk("c"), 0.8, 0.8, 0.45), named=named, wanted=wanted)
+    assert [passage.page for passage in _pick(found, fuse(found, True), 5, 2)] == order
 
 
 def test_one_entry_a_section_and_few_a_page() -> None:
-    ranked = [(1.0 - n / 10, chunk("a", section, n), 1.0, 1.0) for n, section in enumerate(("x", "x", "y", "z"))] + [(0.1, chunk("b"), 1.0, 1.0)]
-    assert [(passage.page, passage.section) for passage in _pick(ranked, 10, 2)] == [("a", "x"), ("a", "y"), ("b", "")]
-    assert len(_pick(ranked, 1, 2)) == 1
+    found = candidates(*((chunk("a", section, number), 1.0 - number / 10, 1.0, 1.0) for number, section in enumerate(("x", "x", "y", "z"))), (chunk("b"), 0.1, 0.1, 1.0))
+    assert [(passage.page, passage.section) for passage in _pick(found, fuse(found, True), 10, 2)] == [("a", "x"), ("a", "y"), ("b", "")]
+    assert len(_pick(found, fuse(found, True), 1, 2)) == 1
 
 
 def test_scores_without_vectors_use_words_alone() -> None:
-    found = [(chunk("a"), 2.0, 1.0, 0.0), (chunk("b"), 1.0, 1.0, 0.0)]
-    assert [entry[0] for entry in _fuse(found, set(), set(), False)] == [1.0, 0.6818]
+    found = candidates((chunk("a"), 2.0, 1.0, 0.0), (chunk("b"), 1.0, 1.0, 0.0))
+    scores = fuse(found, False)
+    assert scores[0] == 1.0 > scores[1] > 0.5
 
 
 def test_plain() -> None:

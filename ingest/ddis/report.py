@@ -13,7 +13,7 @@ from kb.terms import LEVELS, rank
 
 KERNEL = ("wdm.h", "ntddk.h", "ntifs.h", "fltkernel.h", "ndis.h", "storport.h")
 CLASSES = (
-    "page says nothing", "agree", "agree, one side has more conditions", "page lacks `<=`", "header stricter", "header looser", "different",
+    "page says nothing", "agree", "agree, one side has more conditions", "page lacks a sign", "header stricter", "header looser", "different",
 )  # fmt: skip
 
 
@@ -141,8 +141,8 @@ def _classes(records: Sequence[Ddi]) -> dict[str, list[str]]:
         heads = {(tuple(sorted(row.when.items())), row.condition if not row.when else None): (row.min, row.max) for row in header}
         if pages == heads:
             groups["agree"].append(line)
-        elif any("lacks a `<=`" in text for text in ddi.contradictions):
-            groups["page lacks `<=`"].append(line)
+        elif any("lacks the sign" in text for text in ddi.contradictions):
+            groups["page lacks a sign"].append(line)
         elif _widest(pages.values()) == _widest(heads.values()):
             groups["agree, one side has more conditions"].append(line)
         elif any("annotation is stricter" in text for text in ddi.contradictions):

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from kb.index.store import Chunk, ChunkStore
 from kb.index.vectors import VectorsError, VectorStore
 from kb.index.words import WordIndex, best
 
-__all__ = ["Chunk", "Index", "IndexMissingError", "default_folder"]
+__all__ = ["Candidates", "Chunk", "Index", "IndexMissingError", "default_folder"]
 
 FORMAT = 1  # of everything below the index folder; another number asks for a rebuild
 POINTER = "current"  # a text file with the name of the generation that serves
@@ -81,6 +82,27 @@ class Generation:
                 raise VectorsError(f"{vectors.rows} vectors for {self.store.rows} chunks")
             self._vectors = vectors
         return self._vectors
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Chunks that may answer a question, with every score of each; arrays of one length, in the order of ids."""
+
+    rows: NDArray[np.int64]
+    words: NDArray[np.float32]
+    """BM25 of the chunk."""
+    page_words: NDArray[np.float32]
+    """BM25 of its whole page."""
+    cosines: NDArray[np.float32]
+    named: NDArray[np.bool_]
+    wanted: NDArray[np.bool_]
+    store: ChunkStore
+
+    def chunks(self, places: Sequence[int]) -> list[Chunk]:
+        """The chunks at some places of the arrays."""
+        rows = [int(self.rows[place]) for place in places]
+        found = self.store.by_row(rows)
+        return [found[row] for row in rows]
 
 
 class Index:
@@ -210,7 +232,7 @@ class Index:
         now = self._current()
         return _chunks(now, now.vectors.nearest(vector, k))
 
-    def candidates(self, text: str, vector: NDArray[np.float32] | None, depth: int, pages: Sequence[str] = ()) -> list[tuple[Chunk, float, float, float]]:
+    def candidates(self, text: str, vector: NDArray[np.float32] | None, depth: int, named: Sequence[str] = (), wanted: Sequence[str] = ()) -> Candidates:
         """
         What a fusion needs: the union of the best by words, by vectors and by whole page, each with all its scores.
 
@@ -218,28 +240,34 @@ class Index:
             text: The question.
             vector: Its embedding, None for words alone.
             depth: How many of each ranking.
-            pages: Pages whose chunks are taken in whatever they score.
+            named: Pages about a name in the question; their chunks are taken in whatever they score.
+            wanted: Pages that are wanted for another reason; likewise.
 
         Returns:
-            Chunk, BM25 score, BM25 score of its page, cosine (0 without a vector), by row.
+            The candidates by row, bound to the generation they came from.
+
+        Raises:
+            VectorsError: The vectors cannot be read.
         """
         now = self._current()
         by_words, by_page = now.words.scores(text), now.page_words.scores(text)
-        rows = {row for row, _ in best(by_words, depth)}
-        cosines: dict[int, float] = {}
-        if vector is not None:
-            cosines = dict(now.vectors.nearest(vector, depth))
-            rows |= cosines.keys()
+        named_rows, wanted_rows = set(now.store.rows_of(named)), set(now.store.rows_of(wanted))
+        rows = {row for row, _ in best(by_words, depth)} | named_rows | wanted_rows
         for page, _ in best(by_page, max(1, depth // 5)):
             inside = np.flatnonzero(now.page_row == page)
-            rows |= {int(row) for row in inside[np.argsort(-by_words[inside], kind="stable")][:2]}
-        rows |= set(now.store.rows_of(pages))
-        found = now.store.by_row(sorted(rows))
-        out = []
-        for row, chunk in sorted(found.items()):
-            cosine = 0.0 if vector is None else cosines[row] if row in cosines else round(float(now.vectors.row(row) @ vector), 4)
-            out.append((chunk, round(float(by_words[row]), 4), round(float(by_page[now.page_row[row]]), 4), cosine))
-        return out
+            rows |= set(inside[np.argsort(-by_words[inside], kind="stable")][:2].tolist())
+        if vector is not None:
+            rows |= {row for row, _ in now.vectors.nearest(vector, depth)}
+        order = np.array(sorted(rows), np.int64)
+        return Candidates(
+            rows=order,
+            words=np.round(by_words[order], 4),
+            page_words=np.round(by_page[now.page_row[order]], 4),
+            cosines=np.zeros(len(order), np.float32) if vector is None or not len(order) else np.round(now.vectors.of(order) @ vector, 4),
+            named=np.array([row in named_rows for row in order.tolist()], bool),
+            wanted=np.array([row in wanted_rows for row in order.tolist()], bool),
+            store=now.store,
+        )
 
     def section(self, page: str, section: str | None) -> list[Chunk]:
         """All chunks of one section and of the ones below it, in order; the introduction for '' or the title's own slug."""

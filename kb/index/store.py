@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
@@ -69,7 +68,7 @@ def add_chunks(database: sqlite3.Connection, chunks: Iterable[tuple[Chunk, bytes
     database.executemany(
         "INSERT INTO chunks VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            (chunk.id, chunk.text, chunk.title, chunk.page, chunk.section, chunk.heading, chunk.url, chunk.kind, chunk.source, json.dumps(chunk.names), chunk.place, "/".join(chunk.parents), path, key)
+            (chunk.id, chunk.text, chunk.title, chunk.page, chunk.section, chunk.heading, chunk.url, chunk.kind, chunk.source, " ".join(chunk.names), chunk.place, "/".join(chunk.parents), path, key)
             for chunk, key in chunks
         ),
     )
@@ -136,4 +135,4 @@ class ChunkStore:
 
 def _chunk(row: Sequence[object]) -> Chunk:
     id, text, title, page, section, heading, url, kind, source, names, place, parents = map(str, row)
-    return Chunk(id, text, title, page, section, heading, url, kind, source, tuple(json.loads(names)), int(place), tuple(filter(None, parents.split("/"))))
+    return Chunk(id, text, title, page, section, heading, url, kind, source, tuple(names.split()), int(place), tuple(filter(None, parents.split("/"))))

@@ -59,6 +59,10 @@ class VectorStore:
         """The vector of one row."""
         return np.asarray(self._half[row], np.float32)
 
+    def of(self, rows: NDArray[np.int64]) -> Vectors:
+        """The vectors of some rows."""
+        return np.asarray(self._half[rows], np.float32)
+
     def collection(self) -> Any:
         """Chroma's collection, for reading."""
         if self._collection is None:
