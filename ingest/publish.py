@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +113,9 @@ class _Work:
         self.folder, self.progress, self.summary = folder, progress, Summary()
         self.old = folder / GENERATIONS / current if current else None
         self.manifest: dict[str, Any] = dict(manifest_of(self.old)) if self.old else {}
-        if self.manifest.get("format") != FORMAT or self.old is None or not (self.old / FILE).is_file():
-            self.old, self.manifest = None, {}
+        self.known = {name: Source(name, entry["location"], tuple(entry["folders"]), entry["layout"]) for name, entry in self.manifest.get("origins", {}).items()}
+        if self.old is None or self.manifest.get("format") != FORMAT or not _readable(self.old):
+            self.old, self.manifest = None, {}  # built again from the sources, which are remembered
         numbers = [int(path.name) for path in (folder / GENERATIONS).glob("*") if path.name.isdigit()]
         self.new = folder / GENERATIONS / f"{max([0, *numbers]) + 1:06}"
         self.database: sqlite3.Connection | None = None
@@ -156,7 +157,7 @@ class _Work:
     def run(self, add: Sequence[Source], remove: Sequence[str]) -> Summary:
         """Everything, in order."""
         summary, progress = self.summary, self.progress
-        known = {name: Source(name, *_detail(detail)) for name, detail in self.read().execute("SELECT name, detail FROM sources")}
+        known = dict(self.known)
         for wanted in remove:
             hit = [source.name for source in known.values() if wanted in (source.name, source.location)]
             if not hit:
@@ -180,9 +181,9 @@ class _Work:
                     raise
                 summary.kept.append(str(error))
                 continue
-            detail = json.dumps({"location": source.location, "folders": source.folders, "layout": source.layout})
-            if self.read().execute("SELECT detail FROM sources WHERE name = ?", (source.name,)).fetchone() != (detail,):
-                self.write().execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (source.name, detail))
+        if known != self.known:
+            self.write()
+        self.known, summary.all_sources = known, list(known.values())
         progress.start("model")
         self.engine = load_for_ingest(summary.notices.append)
         if not self.started and (self.old is None or self.manifest.get("engine") != self.engine.name or self.manifest.get("words") != WORDS_VERSION or self._damaged()):
@@ -191,7 +192,6 @@ class _Work:
         if self.started:
             self._finish(self.engine)
             summary.changed = True
-        summary.all_sources = list(known.values())
         progress.stop()
         summary.seconds = progress.seconds
         return summary
@@ -273,8 +273,8 @@ class _Work:
         return self.splitter.split(page)
 
     def _drop(self, source: str) -> None:
-        for table, column in (("chunks", "source"), ("files", "source"), ("sources", "name")):
-            self.write().execute(f"DELETE FROM {table} WHERE {column} = ?", (source,))  # noqa: S608 - names from the line above
+        self.write().execute("DELETE FROM chunks WHERE source = ?", (source,))
+        self.write().execute("DELETE FROM files WHERE source = ?", (source,))
 
     # building the generation
 
@@ -370,7 +370,6 @@ class _Work:
         database.close()
         model = find_model()
         keep_export(engine, self.folder / MODELS)
-        summary = asdict(self.summary)
         manifest = {
             "format": FORMAT,
             "engine": engine.name,
@@ -384,7 +383,8 @@ class _Work:
             "pages": self.summary.pages,
             "exact": self.summary.chunks <= EXACT_ROWS,
             "content": digest.hexdigest(),
-            "sources": summary["sources"],
+            "sources": self.summary.sources,
+            "origins": {source.name: {"location": source.location, "folders": source.folders, "layout": source.layout} for source in self.known.values()},
             "built": time.strftime("%Y-%m-%d %H:%M:%S"),
             "previous": self.old.name if self.old else None,
         }
@@ -406,6 +406,13 @@ class _Work:
         _clear(self.folder, self.new.name)
 
 
-def _detail(detail: str) -> tuple[str, tuple[str, ...], str]:
-    values = json.loads(detail)
-    return values["location"], tuple(values["folders"]), values["layout"]
+def _readable(generation: Path) -> bool:
+    """Whether a generation's chunks can be taken over."""
+    try:
+        database = sqlite3.connect(f"{(generation / FILE).resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
+            return bool(database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",) and database.execute("SELECT count(*) FROM chunks").fetchone()[0])
+        finally:
+            database.close()
+    except sqlite3.Error:
+        return False

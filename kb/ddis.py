@@ -20,6 +20,8 @@ COLUMNS = (
 )  # fmt: skip
 """Columns of ddis.csv; ddi_corrections.csv adds `reason`."""
 SOURCES = ("page", "remarks", "header", "correction")
+GENERAL = ("wdm.h", "ntddk.h", "ntifs.h")
+"""Headers in whose order the pages of a routine are told."""
 RESTORES = "restores"
 """Value of `Ddi.raises` when the routine puts the caller's earlier IRQL back."""
 
@@ -102,6 +104,11 @@ class Ddi:
     def max(self) -> str | None:
         """Highest IRQL over all conditions; None when stated nowhere."""
         return max((row.max for row in self.working if row.max), key=rank, default=None)
+
+    @property
+    def page(self) -> str:
+        """Id of the main page: one that states a level, of the most general header; empty for a routine known from a header only."""
+        return self.pages[0].page if self.pages else ""
 
     @property
     def working(self) -> tuple[DdiRow, ...]:
@@ -443,7 +450,7 @@ def _merge(own: Sequence[_Line], fixes: Sequence[_Line]) -> Ddi:
         aliases=tuple(sorted({alias for entry in every for alias in entry.aliases} - {first.name})),
         kind=first.kind or "function",
         role=role,
-        pages=tuple(pages.values()),
+        pages=tuple(sorted(pages.values(), key=lambda page: (not page.raw, GENERAL.index(page.header) if page.header in GENERAL else len(GENERAL), page.page))),
         rows=tuple(rows),
         since=next((entry.since for entry in every if entry.since), None),
         deprecated_by=next((entry.deprecated_by for entry in (*fixes, *own) if entry.deprecated_by), None),

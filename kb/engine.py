@@ -317,6 +317,18 @@ class Place:
             if row is None:
                 continue
             raised = row.more.get("held")
+            waiting: list[str] = []
+            for case in row.more.get("cases") or ():
+                truth, missing = holds(case["when"], self.facts)
+                if truth == "true" and ("held" in case or "requires" in case):
+                    raised = case.get("held")
+                    break
+                if truth == "unknown" and "held" in case:
+                    waiting += missing
+            if waiting and self.highest is None:
+                self.unknown = tuple(dict.fromkeys(waiting))
+                self.steps.append(Step(f"locks/{row.id}", row.note, ("lock",), row.citations, LEVEL_FACTS))
+                continue
             if raised:
                 low, high = raised["lowest"], raised["highest"]
                 if self.lowest is not None and self.highest is not None and rank(self.highest) < rank(low) and "irql.highest" in self.facts:
@@ -333,7 +345,7 @@ class Place:
                 self.lowest = highest_of(low, self.lowest or "PASSIVE_LEVEL")
                 self.highest = highest_of(high, self.highest or "PASSIVE_LEVEL")
                 self.unknown = ()
-            elif self.highest is None and row.more.get("requires"):
+            elif self.highest is None and row.more.get("requires") and rank(row.more["requires"]["highest"]) <= rank("APC_LEVEL"):
                 self.lowest = self.lowest or row.more["requires"]["lowest"]
                 self.highest = row.more["requires"]["highest"]
             elif self.highest is None:
@@ -409,8 +421,10 @@ def candidate_rows(ddi: Ddi, facts: Facts) -> tuple[list[DdiRow], list[DdiRow], 
     for row in pages:
         if not row.when and not row.condition:
             continue
-        truth, absent = holds(row.when, facts) if row.when else ("unknown", ())
-        if truth == "true" and not (row.condition and not row.when):
+        truth, absent = holds(row.when, facts) if row.when else (stated_condition(row, facts), ())
+        if truth == "true" and row.condition and not row.when:
+            sure.append(row)
+        elif truth == "true" and not (row.condition and not row.when):
             sure.append(row)
         elif truth == "unknown":
             maybe.append(row)
@@ -426,6 +440,14 @@ def candidate_rows(ddi: Ddi, facts: Facts) -> tuple[list[DdiRow], list[DdiRow], 
     if sure:
         return sure, headers, ()
     return maybe + plain, headers, tuple(dict.fromkeys(missing))
+
+
+def stated_condition(row: DdiRow, facts: Facts) -> Truth:
+    """Whether the question states the condition that a row gives in words only."""
+    said = facts.get("condition")
+    if said is None:
+        return "unknown"
+    return "true" if said == row.condition else "false"
 
 
 def limits_of(use: Facts, knowledge: Knowledge) -> tuple[list[tuple[str, str, Step]], list[tuple[str, str, Step]], tuple[str, ...], tuple[str, ...], tuple[DdiRow, ...]]:
@@ -460,7 +482,7 @@ def limits_of(use: Facts, knowledge: Knowledge) -> tuple[list[tuple[str, str, St
     if isinstance(lock, str):
         row = knowledge.terms.row("locks", lock)
         if row is not None and row.more.get("requires"):
-            limit = row.more["requires"]
+            limit = next((case["requires"] for case in row.more.get("cases") or () if "requires" in case and holds(case["when"], use)[0] == "true"), row.more["requires"])
             return [(limit["lowest"], limit["highest"], Step(f"locks/{row.id}", row.note, ("acquired",), row.citations, LIMIT_FACTS))], [], (), (), ()
     return [], [], (), (), ()
 
@@ -543,8 +565,9 @@ def judge(use: Facts, knowledge: Knowledge) -> Judgement:
     place.settle()
     steps, assumed, contradictions = list(place.steps), dict(place.assumed), list(place.contradictions)
     storage_of(facts, knowledge, steps)
-    limits, header_limits, choosing, conditions, rows = limits_of(facts, knowledge)
     conclude(facts, knowledge, steps, assumed, contradictions)
+    availability(facts, knowledge, steps)
+    limits, header_limits, choosing, conditions, rows = limits_of(facts, knowledge)
     base = Judgement("undetermined", (), assumed=assumed, contradictions=tuple(contradictions), lowest=place.lowest, highest=place.highest, facts=facts, rows=rows)
     if facts.get("act") in ("call", "acquire"):
         return judge_limits(base, steps, limits, header_limits, choosing, conditions, place.unknown, knowledge)
@@ -597,6 +620,41 @@ def judge_limits(
         return replace(base, outcome="undetermined", steps=all_steps, conditions=(words,))
     unknown = choosing or tuple(dict.fromkeys(name for result in results for name in result.unknown))
     return replace(base, outcome="undetermined", steps=all_steps, unknown=unknown, conditions=conditions)
+
+
+SINCE = (("windows 11", "11"), ("version 2", "10-2004"), ("version 1", "10"), ("windows 10", "10"), ("windows 8.1", "8.1"), ("windows 8", "8"), ("windows 7", "7"), ("vista", "vista"), ("xp", "xp"), ("2000", "2000"))
+
+
+def since_of(text: str | None) -> str | None:
+    """
+    The first Windows version that a page names, as a value of the fact `windows`.
+
+    Args:
+        text: Such as `Windows 10, version 2004`, `Available starting with Windows 8.`, or None.
+
+    Returns:
+        The value; None when the text names no version.
+    """
+    lowered = (text or "").lower()
+    return next((value for words, value in SINCE if words in lowered), None)
+
+
+def availability(facts: dict[str, Value], knowledge: Knowledge, steps: list[Step]) -> None:
+    """Add `available.since` for a call whose Windows version is stated: from the routine's page, or from the pool argument's row."""
+    if "windows" not in facts:
+        return
+    argument = knowledge.terms.row("pool_arguments", str(facts.get("pool.argument", "")))
+    if argument is not None:
+        since = since_of(str(argument.more.get("since") or ""))
+        if since is not None:
+            facts["available.since"] = since
+            steps.append(Step(f"pool_arguments/{argument.id}", argument.note, ("pool.argument",), argument.citations, ("available.since",)))
+        return
+    ddi = knowledge.ddis.find(str(facts.get("ddi", ""))) if facts.get("ddi") else None
+    since = since_of(ddi.since) if ddi is not None else None
+    if ddi is not None and since is not None:
+        facts["available.since"] = since
+        steps.append(Step(f"ddi/{ddi.name}", f"`{ddi.name}` is available since {ddi.since}.", ("ddi",), ddi_citations(ddi, [row for row in ddi.rows if row.section == "requirements"] or ddi.rows), ("available.since",)))
 
 
 def storage_of(facts: dict[str, Value], knowledge: Knowledge, steps: list[Step]) -> None:
@@ -677,6 +735,28 @@ def finish(base: Judgement, steps: list[Step], rule: Rule, used: Mapping[str, st
     return replace(base, outcome=outcome, steps=(*reversed(kept), last), assumed={**base.assumed, **used})
 
 
+def place_of(use: Facts, knowledge: Knowledge) -> Judgement:
+    """
+    The IRQL range of a routine, without judging anything done there.
+
+    Args:
+        use: Facts with a `routine`, and those that choose among its cases.
+        knowledge: The tables.
+
+    Returns:
+        A judgement with `lowest` and `highest`: of the case that holds, else of all cases together.
+    """
+    facts: dict[str, Value] = dict(use)
+    place = Place(facts, knowledge)
+    place.settle()
+    lowest, highest = place.lowest, place.highest
+    row = knowledge.terms.row("routines", str(facts.get("routine", "")))
+    if highest is None and row is not None:
+        levels = row.more.get("irql") or {}
+        lowest, highest = levels.get("lowest"), levels.get("highest")
+    return Judgement("none", tuple(place.steps), assumed=place.assumed, contradictions=tuple(place.contradictions), lowest=lowest, highest=highest, facts=facts)
+
+
 def with_pool(use: Facts, pool: str) -> Facts:
     """The use, judged as if its memory came from this pool."""
     return {**use, "memory.pool": pool}
@@ -728,13 +808,15 @@ def decide(uses: Sequence[Facts], knowledge: Knowledge, proposed: str = "", expl
     Returns:
         The verdict. When undetermined, `unknown` names what would settle it and `branches` what holds in each case.
     """
+    seen = [number for number, use in enumerate(uses) if use.get("act") == "context"]
     memory = [number for number, use in enumerate(uses) if use.get("act") in MEMORY_ACTS]
-    pooled = [number for number in memory if uses[number].get("memory.place") not in OUTSIDE_POOL]
-    calls = [number for number, use in enumerate(uses) if number not in memory]
+    pooled = [number for number in memory if uses[number].get("memory.place") not in OUTSIDE_POOL and uses[number].get("said.pool") != "true"]
+    calls = [number for number, use in enumerate(uses) if number not in memory and number not in seen]
     paged = [judge(with_pool(uses[number], "paged"), knowledge) for number in pooled]
     nonpaged = [judge(with_pool(uses[number], "nonpaged"), knowledge) for number in pooled]
     placed = {number: judge(uses[number], knowledge) for number in memory if number not in pooled}
     called = {number: judge(uses[number], knowledge) for number in calls}
+    context = [place_of(uses[number], knowledge) for number in seen]
     pool = pool_of(paged, nonpaged) if pooled else "n/a"
     if placed:
         outcome = worst(list(placed.values()))
@@ -742,6 +824,10 @@ def decide(uses: Sequence[Facts], knowledge: Knowledge, proposed: str = "", expl
             pool = "depends"
         elif outcome == "forbidden" and pool == "n/a":
             pool = "nonpaged_required"
+        if not called and any(uses[number].get("said.pool") == "true" for number in placed):
+            called = placed
+            placed = {}
+            pool = "n/a" if pool == "depends" else pool
     callable_ = {"allowed": "yes", "forbidden": "no", "undetermined": "conditional"}[worst(list(called.values()))] if called else "n/a"
     deciding, shown = deciding_use(pool, pooled, paged, nonpaged, placed, called, proposed)
     unknown: list[str] = []
@@ -765,6 +851,17 @@ def decide(uses: Sequence[Facts], knowledge: Knowledge, proposed: str = "", expl
         deciding=deciding,
     )
     verdict = with_outcome(with_limits(verdict, list(called.values()), paged), proposed)
+    if context:
+        first = context[0]
+        low, high = first.lowest, first.highest
+        verdict = replace(
+            verdict,
+            min_irql=low if verdict.max_irql is None else verdict.min_irql,
+            max_irql=high if verdict.max_irql is None else verdict.max_irql,
+            judgements=(*verdict.judgements, *context),
+            contradictions=tuple(dict.fromkeys((*verdict.contradictions, *first.contradictions))),
+            derivation=verdict.derivation or first.steps,
+        )
     if explore and verdict.unknown:
         verdict = with_branches(verdict, uses, knowledge, proposed)
     return verdict

@@ -74,6 +74,24 @@ def test_words_and_vectors_find_what_was_indexed() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_scan_and_chroma_rank_as_brute_force_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact: bool) -> None:
+    from kb.index import vectors
+
+    random = np.random.default_rng(7)
+    stored = random.normal(size=(3000, 64)) + 2 * random.normal(size=(30, 64)).repeat(100, axis=0)
+    half = (stored / np.linalg.norm(stored, axis=1, keepdims=True)).astype(np.float16)
+    ids = [f"id{row:04}" for row in range(3000)]
+    if not exact:
+        monkeypatch.setattr(vectors, "EXACT_ROWS", 100)
+    assert sum(vectors.write_vectors(tmp_path, ids, half)) == 3000
+    store = vectors.VectorStore(tmp_path, ids)
+    for row in range(0, 3000, 271):
+        query = half[row].astype(np.float32)
+        assert store.nearest(query, 50) == best(half.astype(np.float32) @ query, 50)
+
+
+@pytest.mark.slow
 def test_the_vectors_are_those_of_the_model() -> None:
     from kb.embedding import Fp32Engine, find_model
     from tests import indexes

@@ -78,7 +78,9 @@ def _facts(**facts: str) -> Condition:
     return Condition({name.replace("__", "."): value for name, value in facts.items()})
 
 
-_OLD = r"windows (?:7|vista|xp|2000|server 200[03])(?: service pack \d| sp\d)?(?:,? (?:and|or) [\w ]*?)? (?:and|or) earlier|earlier (?:versions of windows|operating systems|versions)"
+_OLD = (
+    r"windows (?:7|vista|xp|2000|server 200[03])(?: service pack \d| sp\d)?(?:,? (?:and|or) [\w ]*?)? (?:and|or) earlier|earlier (?:versions of windows|operating systems|versions)"
+)
 _CLAUSES: tuple[tuple[str, Condition], ...] = (
     # time-outs and waits
     (r"timeout\s*!=\s*null and timeout\s*=\s*0|timeout (?:parameter )?(?:of|is|=|==|equal to|is set to) ?(?:zero|0)|(?:zero|0)[ -](?:time-?out|timeout)", _facts(wait__timeout="zero")),

@@ -125,9 +125,7 @@ class Field:
 _DEFER = re.compile(r"\(?\s*\b(?:for more information,?\s*)?see\s+(?:the\s+)?(?:remarks?|comments?|parameters?|return value)\b[^)]*\)?\.?", re.IGNORECASE)
 _NOTHING = re.compile(r"_requires_same_|requires same|_must_inspect_result_|not applicable|n/?a|none", re.IGNORECASE)
 _SAL = re.compile(r"_?(?:IRQL_)?requires_(max_)?\(([A-Z_]+)\)", re.IGNORECASE)
-_FILLER = re.compile(
-    r"\b(?:called|can|be|callable|runs?|at|irql|level|the|must|is)\b|[.\s=()]", re.IGNORECASE
-)
+_FILLER = re.compile(r"\b(?:called|can|be|callable|runs?|at|irql|level|the|must|is)\b|[.\s=()]", re.IGNORECASE)
 
 
 def read_field(raw: str) -> Field:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ingest.ddis.pages import Page, Paragraph, plain
+from ingest.ddis.pages import Page, Paragraph, plain, sentences
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{3,79}")
 
@@ -80,9 +80,7 @@ _TABLES = re.compile(
     r"|PI8042_(?:ISR_WRITE_PORT|QUEUE_PACKET)|PSDBUS_ACKNOWLEDGE_INT_ROUTINE"
 )
 """Function pointers that the system hands to the driver (DMA_OPERATIONS and other interfaces): read in their pages."""
-_OWN = re.compile(
-    r"FILTER_\w+|MINIPORT_\w+|PROTOCOL_\w+|HW_\w+|PHW_\w+|PVIDEO_HW_\w+|DXGKDDI_\w+|DXGK_BRIGHTNESS\w+|PFND3DDDI_\w+(?<!CB)|IDE_\w+|DMA_\w+_HANDLER|EVT_\w+"
-)
+_OWN = re.compile(r"FILTER_\w+|MINIPORT_\w+|PROTOCOL_\w+|HW_\w+|PHW_\w+|PVIDEO_HW_\w+|DXGKDDI_\w+|DXGK_BRIGHTNESS\w+|PFND3DDDI_\w+(?<!CB)|IDE_\w+|DMA_\w+_HANDLER|EVT_\w+")
 """Callbacks whose names say that the driver implements them."""
 _DRIVER_METHODS = re.compile(r"I(?:Miniport|AdapterP|Pin(?:Count|Name)|PreFetch|PowerNotify|MXF|DrmAudioStream|Synthesizer|AudioSignalModeNotify)\w*::")
 _IMPLEMENTED = re.compile(
@@ -115,13 +113,18 @@ def role(page: Page, text: Sequence[Paragraph]) -> str:
         return "implemented_by_driver"
     remarks = " ".join(p.text for p in text if p.section == "remarks")
     names = "|".join(re.escape(n) for n in {page.name, *friendly(page)})
-    own_called = re.search(rf"\b(?:callers? (?:of|to) (?:the |this )?(?:{names}|routine|function)|drivers? (?:must |can |should |may )?calls? (?:the )?(?:{names})|call (?:the )?(?:{names}) (?:routine |function |method |callback )?(?:to|at|only))\b", lead + " " + remarks)
+    own_called = re.search(
+        rf"\b(?:callers? (?:of|to) (?:the |this )?(?:{names}|routine|function)|drivers? (?:must |can |should |may )?calls? (?:the )?(?:{names})|call (?:the )?(?:{names}) (?:routine |function |method |callback )?(?:to|at|only))\b",
+        lead + " " + remarks,
+    )
     not_by_name = re.search(r"not a system routine that can be called directly by name|called only by pointer", remarks)
     if not_by_name:
         return "called_by_driver"
     if own_called and not _IMPLEMENTED.search(lead):
         return "called_by_driver"
-    by_system = re.search(r"\b(?:is|are) implemented by (?:the )?(?:system|operating system|bus driver|port driver|framework|class driver|PoFx|power management framework)", lead + " " + remarks)
+    by_system = re.search(
+        r"\b(?:is|are) implemented by (?:the )?(?:system|operating system|bus driver|port driver|framework|class driver|PoFx|power management framework)", lead + " " + remarks
+    )
     if by_system:
         return "called_by_driver"
     return "implemented_by_driver"
@@ -144,26 +147,24 @@ def since(page: Page) -> str:
     return f"KMDF {kmdf}" if re.fullmatch(r"\d\.\d+", kmdf) else ""
 
 
-_REPLACED = re.compile(
-    r"\b(?:deprecated|obsolete|superseded|replaced by|no longer (?:supported|recommended)|do not use|instead of this)\b", re.IGNORECASE
-)
-_USE = re.compile(
-    r"(?:\buse (?:the )?|replaced by (?:the )?|replaced with (?:the )?|superseded by (?:the )?|should (?:use|call) (?:the )?|\bcall (?:the )?|in favor of (?:the )?)([A-Z]\w+[a-z]\w*|[A-Z]+_\w+)"
+_OUTDATED = re.compile(r"\b(?:deprecated|obsolete)\b|\b(?:superseded|replaced) by\b", re.IGNORECASE)
+_OTHERS = re.compile(r"intended to replace|\bwhich is (?:obsolete|deprecated)|supersedes|parameter|\bflag\b|\bmember\b|NDIS 5|chimney|calls? to", re.IGNORECASE)
+_BETTER = re.compile(
+    r"(?:\b[Uu]se (?:the )?|[Cc]onsider using (?:the )?|(?:replaced|superseded) (?:by|with) (?:the )?|[Cc]all (?:the )?|in favor of (?:the )?)([A-Za-z]+_\w+|[A-Z]\w*[a-z]\w*[A-Z]\w*)"
 )
 
 
 def deprecated_by(page: Page, text: Sequence[Paragraph]) -> str:
     """The routine that a page names in place of its own, empty when it does not say that its own is deprecated."""
     name = page.name
-    for paragraph in text:
-        if paragraph.section not in ("description", "remarks", ""):
-            continue
-        for part in re.split(r"(?<=\.)\s+(?=[A-Z])", paragraph.text):
-            if not _REPLACED.search(part):
+    own = re.compile(rf"\b{re.escape(name)}\b|\b[Tt]his (?:function|routine|macro|method|DDI|API|is)\b|^(?:Obsolete|Deprecated)\b")
+    texts = [paragraph.text for paragraph in text if paragraph.section in ("description", "remarks")] + [plain(page.front.get("description", ""))]
+    for whole in texts:
+        parts = sentences(whole)
+        for at, part in enumerate(parts):
+            if not _OUTDATED.search(part) or _OTHERS.search(part) or not (own.search(part) or "interface is deprecated" in part):
                 continue
-            own = paragraph.section == "description" or re.search(rf"\b(?:{re.escape(name)}|[Tt]his (?:function|routine|macro|method|DDI|API))\b", part)
-            after = paragraph.text[paragraph.text.find(part) :]
-            better = _USE.search(after)
-            if own and better and better[1].lower() != name.lower() and better[1] not in ("Windows", "NDIS", "Instead", "Microsoft"):
-                return better[1]
+            for candidate in _BETTER.findall(" ".join(parts[at : at + 3])):
+                if candidate.lower() != name.lower():
+                    return str(candidate)
     return ""

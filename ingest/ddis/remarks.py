@@ -46,11 +46,13 @@ _GAP = frozenset(
     "must should can may only also always be is are being been running run runs executing execute executes called invoked at an a the irql level in"
     " arbitrary thread context dpc system and either with that or from allowed to by while both nonarbitrary non-arbitrary on kernel worker which"
     " interrupt generated performed made have has it routine function callback event operate operating valid assigned some safely currently"
-    " successfully use used processor any driver will interrupt-driven".split()
+    " successfully back use used processor any driver will interrupt-driven".split()
 )
 _CONNECT = r"only if|if and only if|only when|if|when|whenever|unless|provided that|provided|assuming that|assuming|as long as|so long as|except when|only for|for"
 _NEEDED = ("only", "provided", "assuming", "as long", "so long", "if and only")
-_RESIDENT = re.compile(r"\bmust (?:all |also |both )?(?:be|reside)\b[^.]*\b(?:resident|nonpaged|nonpageable|locked)\b|must not be pageable|must be allocated from nonpaged", re.IGNORECASE)
+_RESIDENT = re.compile(
+    r"\bmust (?:all |also |both )?(?:be|reside)\b[^.]*\b(?:resident|nonpaged|nonpageable|locked)\b|must not be pageable|must be allocated from nonpaged", re.IGNORECASE
+)
 
 
 class Reader:
@@ -74,7 +76,8 @@ class Reader:
         callers = rf"(?:the |a |any |all )?(?:callers?|calling (?:driver|thread|routine)s?)(?: (?:of|to) (?:{own}|{this}))?"
         drivers = rf"(?:an? |the |your |all )?(?:[\w-]+ ){{0,4}}?(?:drivers?|you|PEP|NDIS|Windows|framework|manager|system|KMDF|code|subsystem|client|port|storport|miniport|PSHED|it|PoFx|GpioClx|extension|application|library)"
         self.subject = re.compile(
-            rf"^(?:{callers}|{own}|{this}|{drivers}(?: (?:must|should|can|may|might|will|always|only|also)){{0,3}} calls? (?:{own}|{this})(?: only| always)?)(?=\W)", re.IGNORECASE
+            rf"^(?:{callers}|{own}|{this}|this(?= (?:may|can|must) )|{drivers}(?: (?:must|should|can|may|might|will|always|only|also)){{0,3}} calls? (?:{own}|{this})(?: only| always)?)(?=\W)",
+            re.IGNORECASE,
         )
         self.callback = callback
 
@@ -211,7 +214,11 @@ class Reader:
             return None
         caller = r"(?:the caller|a caller|callers|(?:it|this routine) is called|IRQL|[\w/]+ (?:is|are) called|called)"
         demand = _RESIDENT.search(text)
-        if demand and re.search(rf"\b(?:if|when|while) {caller}\b", text, re.IGNORECASE) and (self.named.search(text) or re.search(r"\bcallers?\b|\bcalled at\b|this routine", text)):
+        if (
+            demand
+            and re.search(rf"\b(?:if|when|while) {caller}\b", text, re.IGNORECASE)
+            and (self.named.search(text) or re.search(r"\bcallers?\b|\bcalled at\b|this routine", text))
+        ):
             return [
                 Statement(Span(PASSIVE, HIGH), Condition({"memory.resident": "true"}), where, requires=True),
                 Statement(Span(PASSIVE, APC), Condition({"memory.resident": "false"}), where),

@@ -70,7 +70,7 @@ def report(entries: Sequence[Entry], summary: Summary, table: DdiTable) -> Itera
     yield ""
     yield "## Against the annotations of the headers"
     yield ""
-    yield "A condition is compared with the same condition, a level without one with the page's own. \"Stricter\" depends on the role: for a routine that the driver implements it is the higher maximum."
+    yield 'A condition is compared with the same condition, a level without one with the page\'s own. "Stricter" depends on the role: for a routine that the driver implements it is the higher maximum.'
     yield ""
     groups = _classes(records)
     yield "| class | routines |"

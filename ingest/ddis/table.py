@@ -86,7 +86,9 @@ def page_entries(page: Page, summary: Summary) -> list[Entry]:
     also = aliases(page)
     who = role(page, text)
     if _LEVELS_IN.search(page.body):
-        reading = Reader({page.name, page.name.rpartition("::")[2], *also, *(friendly(page) if page.kind == "callback" else ())}, page.kind == "callback" and who == "implemented_by_driver").read(text)
+        reading = Reader(
+            {page.name, page.name.rpartition("::")[2], *also, *(friendly(page) if page.kind == "callback" else ())}, page.kind == "callback" and who == "implemented_by_driver"
+        ).read(text)
     else:
         reading = Reading((), (), "")  # three pages of four name no level in their text
     summary.pages += 1
@@ -181,10 +183,7 @@ def _exhaustive(rows: Iterable[Entry]) -> bool:
 
 def _clash(entry: Entry, front: Span, spoken: Span, condition: str, used: str) -> str:
     case = f" when {condition}" if condition else ""
-    return (
-        f"{entry.page}#requirements says {describe(*front.names)}, {entry.page}#remarks says {describe(*spoken.names)}{case};"
-        f" used: {used}"
-    )
+    return f"{entry.page}#requirements says {describe(*front.names)}, {entry.page}#remarks says {describe(*spoken.names)}{case}; used: {used}"
 
 
 def _cut(raw: str) -> str:
@@ -234,9 +233,7 @@ def build(pages: Iterable[Page], annotated: Iterable[Annotated]) -> tuple[list[E
             roles.setdefault(entry.name.lower(), (entry.role, entry.kind))
     annotated = list(annotated)
     effects = {routine.name.lower(): routine.effect for routine in annotated if routine.effect}
-    entries = [
-        replace(entry, role=roles[entry.name.lower()][0], effect=entry.effect or effects.get(entry.name.lower(), "")) for entry in entries
-    ]
+    entries = [replace(entry, role=roles[entry.name.lower()][0], effect=entry.effect or effects.get(entry.name.lower(), "")) for entry in entries]
     entries += header_entries(annotated, roles)
     spelled = {entry.name.lower(): entry.name for entry in reversed(entries)}
     entries = [replace(entry, name=spelled[entry.name.lower()]) for entry in entries]

@@ -21,7 +21,7 @@ from kb.index.words import WordIndex, best
 
 __all__ = ["Candidates", "Chunk", "Index", "IndexMissingError", "default_folder"]
 
-FORMAT = 1  # of everything below the index folder; another number asks for a rebuild
+FORMAT = 2  # of everything below the index folder; another number asks for a rebuild
 POINTER = "current"  # a text file with the name of the generation that serves
 GENERATIONS = "generations"
 MODELS = "models"

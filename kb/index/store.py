@@ -11,7 +11,6 @@ from pathlib import Path
 FILE = "chunks.db"
 _COLUMNS = "id, text, title, page, section, heading, url, kind, source, names"
 SCHEMA = """
-CREATE TABLE sources (name TEXT PRIMARY KEY, detail TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (source TEXT, path TEXT, digest TEXT NOT NULL, pages INTEGER NOT NULL, problem TEXT NOT NULL, PRIMARY KEY (source, path)) WITHOUT ROWID;
 CREATE TABLE chunks (
   row INTEGER, id TEXT PRIMARY KEY, text TEXT NOT NULL, title TEXT NOT NULL, page TEXT NOT NULL, section TEXT NOT NULL, heading TEXT NOT NULL,

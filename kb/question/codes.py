@@ -12,7 +12,7 @@ HEX = r"(?:0x)?[0-9a-fA-F`]+h?"
 PARAMETER = re.compile(rf"\b(?:arg(?:ument)?|param(?:eter)?|p)\s*\.?\s*#?([1-4])\s*(?:=|:|is|was|of|==)?\s*(?:=\s*)?(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{{8,}}|\d+)\b", re.I)
 LIST = re.compile(r"\(\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*\)")
 BARE_LIST = re.compile(r"\{\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*\}")
-CODE = re.compile(r"\b(?:(?:bug\s*check|bugcheck|stop(?:\s*code)?|bsod|verifier|blue\s*screen|stop\s*error|code)\s*[:=(]?\s*(?:code\s*)?(0x[0-9a-fA-F]+|[0-9a-fA-F]{1,3})\b|(0x[0-9a-fA-F]{1,8})\b|\(([0-9a-fA-F]{1,3})\))", re.I)
+CODE = re.compile(r"\b(?:(?:bug\s*check|bugcheck|stop(?:\s*code)?|bsod|verifier|blue\s*screen|stop\s*error|code)\s*[:=(]?\s*(?:code\s*)?(0x[0-9a-fA-F]+|[0-9a-fA-F]{1,3})\b|(0x[0-9a-fA-F]{1,8})\b)", re.I)
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,11 @@ def read_bugcheck(text: str, named: list[str], terms: Terms) -> BugCheck | None:
     row, words = (named[0], table[named[0]].title) if named else ("", "")
     if not row:
         for found in CODE.finditer(text):
-            group = next(place for place in (1, 2, 3) if found.group(place))
+            group = next(place for place in (1, 2) if found.group(place))
             if found.start(group) in taken:
                 continue
+            if group == 2 and len(found.group(2)) < 4 and not re.search(r"bug ?check|stop|crash|verifier|bsod", text, re.I):
+                continue  # 0x1 in prose is a number, not a stop code
             value = int(found.group(group).lower().removeprefix("0x") or "0", 16) & 0x0FFFFFFF
             if value in by_code:
                 row, words = by_code[value], found.group().strip()
@@ -105,6 +107,10 @@ def argument_facts(text: str, terms: Terms) -> dict[str, tuple[str, str]]:
         Fact name to (value, the argument as written).
     """
     found: dict[str, tuple[str, str]] = {}
+    format_string = re.search(r"\b\w*(?:Print|printf)\w*\s*\([^;\"]*\"([^\"]*%[^\"]*)\"", text, re.I)
+    if format_string:
+        unicode = re.search(r"%[-+ #0-9.*]*(?:[CS]|l[cs]|w[csZ]|ws|wZ)", format_string.group(1))
+        found["unicode.conversion"] = ("true" if unicode else "false", format_string.group(1))
     for entry in terms.arguments:
         for call in re.finditer(rf"\b{re.escape(str(entry['ddi']))}\s*\(", text, re.I):
             arguments = split_arguments(text[call.end() :])

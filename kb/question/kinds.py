@@ -25,7 +25,8 @@ def out_of_scope(reading: Reading) -> str:
     strong = [one for one in reading.mentions if one.kind in ("ddi", "irql") or one.kind == "row" and one.table in ("routines", "locks", "allocators", "pool_arguments", "objects")]
     bugs = reading.rows("bugchecks")
     first = topics[0]
-    if first in ("exploits", "other systems"):
+    windows = [one for one in reading.mentions if one.kind == "ddi" or one.kind == "row" and one.table in ("routines", "pool_arguments", "allocators")]
+    if first == "exploits" or first == "other systems" and not windows:
         return first
     if strong or (bugs and first not in ("end-user crash help", "small talk", "GPU memory")):
         return ""
@@ -60,7 +61,11 @@ def kind_of(reading: Reading) -> str:
     pool_question = bool(reading.cues("pool_question"))
     allocators = reading.rows("allocators")
     why = has(reading, "why")
-    starts_why = any(key == "why" and first <= 3 for key, first, _ in reading.cues("kinds"))
+    starts_why = any(key == "reason" and first <= 3 for key, first, _ in reading.cues("kinds")) or why and not (pools or routines or calls)
+    pool_word = bool(reading.cues("pool_word"))
+    linked = [row for row in reading.object_rows() if any(one.value in (row.more.get("ddis") or ()) for one in calls)]
+    if linked and not why and (pools or pool_question or pool_word or any(key == "store" for key, _, _ in reading.cues("acts")) or {"memory", "storage", "pageable"} & {token.word for token in reading.tokens}):
+        return "object_storage"
     if why and starts_why and not (bugs and has(reading, "bugcheck")):
         return "why"
     if not bugs and reading.bugcheck is not None and not (calls or routines):
@@ -74,20 +79,30 @@ def kind_of(reading: Reading) -> str:
     storing = any(key == "store" for key, _, _ in reading.cues("acts"))
     if not objects and (pool_question or pools) and reading.implied_objects():
         return "object_storage"
+    objects = reading.stored_objects()
     if objects and (not calls or storing and (pools or pool_question)) and (storing or pools or pool_question or reading.named_facts("memory.place")):
-        acting = [key for key, _, _ in reading.cues("acts") if key in ("touch", "free", "allocate")]
-        if storing or not (acting and routines):
+        doing = [key for key, _, _ in reading.cues("acts") if key in ("touch", "free", "allocate")]
+        if storing or not (doing and routines):
             return "object_storage"
     if has(reading, "howto") and not pool_question:
         return "howto"
-    if reading.rows("pool_arguments") and not calls and not routines and (reading.named_facts("windows") or not pool_question):
+    special = [one for one in reading.rows("pool_arguments") if not any(one.first == pool.first for pool in pools)]
+    acting = any(key in ("allocate", "touch", "free") for key, _, _ in reading.cues("acts"))
+    if reading.rows("pool_arguments") and not calls and not routines and (reading.named_facts("windows") or special or not (pool_question or acting)):
         return "migration"
     irql_question = bool(reading.cues("irql_question"))
+    held = [one for one in calls if one.value.lower() in reading.reader.vocabulary.acquirers or one.value.lower() in reading.reader.vocabulary.releasers]
+    if calls and len(held) == len(calls) and (pools or pool_question or pool_word) and not any(reading.asked(one) for one in calls):
+        return "decision"
+    if routines and pool_word and not calls and not irql_question:
+        return "decision"
     if calls and any(reading.acts_of(one.value) for one in calls) and (pools or pool_question) and (routines or any(one.kind == "irql" for one in reading.mentions)):
         return "decision"
     if calls and not (pool_question and (pools or allocators)):
         return "why" if why and not reading.cues("irql_question") and not routines and not any(one.kind == "irql" for one in reading.mentions) else "api_irql"
     if routines and (has(reading, "context") or irql_question) and not calls:
+        return "context"
+    if not calls and len(reading.tokens) <= 8 and routines and not (pools or pool_question):
         return "context"
     if pools or pool_question or allocators:
         return "why" if why and not routines and not any(one.kind == "irql" for one in reading.mentions) else "decision"
@@ -101,4 +116,6 @@ def kind_of(reading: Reading) -> str:
         return "howto"
     if objects:
         return "object_storage"
+    if {"memory", "buffer", "allocation", "allocate", "pool"} & {token.word for token in reading.tokens}:
+        return "decision"
     return "decision" if any(key in ("allocate", "free", "touch") for key, _, _ in reading.cues("acts")) else "why"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from kb.ddis import DdiTable
 from kb.question.codes import BugCheck, argument_facts, read_bugcheck
 from kb.question.kinds import kind_of, out_of_scope
-from kb.question.words import Mention, Token, Vocabulary, clauses, scoped, tokenize
-from kb.terms import LEVELS, Terms, rank, text_of
+from kb.question.words import Mention, Token, Vocabulary, clauses, scoped, singular, tokenize
+from kb.terms import LEVELS, Row, Terms, rank, text_of
 
 Use = dict[str, "str | tuple[str, ...]"]
 FENCE = re.compile(r"```[a-zA-Z+]*\n?(.*?)(?:```|\Z)", re.S)
@@ -173,6 +173,13 @@ class Reading:
                 ddi = self.ddi_table.find(one.value)
                 if ddi is not None and ddi.kind == "callback" and ddi.role == "implemented_by_driver":
                     found.append(replace(one, table="callback"))
+        if not found:
+            for one in self.rows("linux"):
+                row = self.terms.row("linux", one.value)
+                if row is not None and row.more.get("routine"):
+                    found.append(replace(one, table="routines", value=str(row.more["routine"])))
+        past = {self.tokens[first - 1].word for _, first, _ in self.cues("used_to") if first} | {"\0"}
+        found = [one for one in found if self.tokens[one.last].word not in past or not self.cues("used_to") or all(first != one.last + 1 for _, first, _ in self.cues("used_to"))]
         return sorted(found, key=lambda one: one.first)
 
     def level_ranges(self) -> list[tuple[Mention, str, str, bool]]:
@@ -181,8 +188,14 @@ class Reading:
         froms = [(first, last) for _, first, last in self.cues("irql_from")]
         claims = [(first, last) for _, first, last in self.cues("claim")]
         found = []
+        unsure = {self.numbers[first] for _, first, _ in self.cues("unsure")}
+        levels = [one for one in self.mentions if one.kind == "irql"]
+        asked = set()
+        for one, other in zip(levels, levels[1:], strict=False):
+            if one.value != other.value and {token.word for token in self.tokens[one.last + 1 : other.first]} & {"or", "/"}:
+                asked |= {one.first, other.first}  # "passive or dispatch?" asks
         for one in self.mentions:
-            if one.kind != "irql" or one.negated:
+            if one.kind != "irql" or one.negated or one.first in asked or one.clause in unsure:
                 continue
             level = one.value
             low = high = level
@@ -206,8 +219,13 @@ class Reading:
         """Locks and regions that are held where the acts happen; *subjects* are mentions asked about themselves."""
         held_cues = [(first, last) for _, first, last in self.cues("held")]
         found = []
+        calls = self.calls()
         for one in self.rows("locks") + self.acquiring_ddis():
             if one.first in subjects:
+                continue
+            named = next((call for call in calls if call.first == one.first), None)
+            if named is not None and self.is_held(named, calls):
+                found.append(one)
                 continue
             if any(one.first - HELD_NEAR <= last < one.first and self.numbers[first] == one.clause for first, last in held_cues) or any(
                 one.last < first <= one.last + 2 and self.tokens[first].word in ("held", "hold", "taken", "acquired", "owned") for first, _ in held_cues
@@ -243,6 +261,8 @@ class Reading:
                 gap = one.clause - before[-1].clause if before else 9
                 if before and claim and gap <= 2:
                     target = before[-1]
+            if target is None and claim and self.interrogative(one.clause):
+                continue  # "does it come in at DISPATCH_LEVEL?" asks, it places nothing
             if target is None:
                 near.append(Site(one.clause, lowest=low, highest=high, words=[one.words], first=one.first))
             elif claim and target.routine:
@@ -260,21 +280,53 @@ class Reading:
             else:
                 near.append(Site(one.clause, locks=(one.value,), words=[one.words], first=one.first))
         for number, group in by_clause.items():
-            acts = tuple(dict.fromkeys(key for key, first, _ in self.cues("acts") if self.numbers[first] == number))
             for site in group:
-                site.acts = acts
+                site.acts = tuple(dict.fromkeys(key for key, first, last in self.cues("acts") if self.numbers[first] == number and not self.done_elsewhere(key, first, last, site)))
+                if self.only_signals(site):
+                    site.routine = site.lowest = site.highest = ""
+                    site.locks = ()
         ordered = [site for number in sorted(by_clause) for site in by_clause[number]]
         return merge_locks([site for site in ordered if not site.empty()])
+
+    def interrogative(self, clause: int) -> bool:
+        """Whether a clause asks: it begins with `does`, `is`, `can` and the like, or its end is a question mark."""
+        inside = [at for at in range(len(self.tokens)) if self.numbers[at] == clause]
+        if not inside:
+            return False
+        first = next((self.tokens[at].word for at in inside if self.tokens[at].word not in (".", ",", "(", ")", ":", "and", "or", "-", "?", ";")), "")
+        after = self.tokens[inside[-1] + 1].text if inside[-1] + 1 < len(self.tokens) else ""
+        return first in ("does", "doe", "is", "are", "can", "do", "will", "may", "must") or after == "?"
+
+    def done_elsewhere(self, act: str, first: int, last: int, site: Site) -> bool:
+        """Whether an `allocated` in the clause speaks of another place: `the struct that StartDevice allocated`."""
+        if act != "allocate" or self.tokens[last].text.lower() not in ("allocated", "created", "obtained"):
+            return False
+        following = {token.word for token in self.tokens[last + 1 : last + 5]}
+        return site.first < first and not following & {"there", "here"} and self.tokens[first - 1].word not in ("get", "is", "are", "be", "was", "being") if first else False
+
+    def only_signals(self, site: Site) -> bool:
+        """Whether the text denies that the site touches the memory: `a DPC moves the pointer, it does not dereference it`."""
+        for _, first, last in self.cues("negation"):
+            number = self.numbers[first]
+            if number not in (site.clause, site.clause + 1) or first < site.first:
+                continue
+            acts = {self.tokens[at].word for at in range(last + 1, min(last + 4, len(self.tokens)))}
+            if acts & {"dereference", "touch", "access", "read", "look", "use"} and (number == site.clause or self.tokens[self.numbers.index(number)].word in ("it", ",", "but", "which") or True):
+                names = [one for one in self.mentions if one.kind in ("row", "ddi") and self.numbers[one.first] == number and one.first > last and one.table in ("routines", "locks")]
+                if not names:
+                    return True
+        return False
 
     # -- what is asked --------------------------------------------------------------------------------------------
 
     def shared_facts(self) -> dict[str, str]:
         """Facts that hold for the whole question: arguments, versions, models, and a pool when exactly one is named."""
         shared: dict[str, str] = {}
+        called = {one.first for one in self.calls()}
         for name in self.terms.facts:
             if name == "memory.pool":
                 continue
-            values = self.named_facts(name)
+            values = [one for one in self.named_facts(name) if one.first not in called]
             if values and len({one.value for one in values}) == 1:
                 shared[name] = values[0].value
                 self.facts.append(Fact(name, values[0].value, None, values[0].words))
@@ -350,7 +402,9 @@ class Reading:
         calls = self.calls()
         chosen = [one for one in calls if not self.is_held(one, calls)] or calls[:1]
         if kind == "object_storage":
-            objects = self.rows("objects") or self.implied_objects()
+            linked = {row.id for row in self.object_rows() if any(one.value in (row.more.get("ddis") or ()) for one in self.calls())}
+            stored = self.stored_objects()
+            objects = [one for one in self.rows("objects") if one.value in linked] or stored or self.rows("objects") or self.implied_objects()
             return [("object", one.value) for one in objects[:1]], {one.first for one in objects[:1]}
         if chosen:
             first = chosen[0]
@@ -371,6 +425,26 @@ class Reading:
             return [("lock", one.value) for one in locks[:1]], {one.first for one in locks[:1]}
         return [], set()
 
+    def object_rows(self) -> list[Row]:
+        """Rows of the objects named."""
+        found = [self.terms.row("objects", one.value) for one in self.rows("objects")]
+        return [row for row in found if row is not None]
+
+    def stored_objects(self) -> list[Mention]:
+        """Objects whose storage the text speaks of; a lock that only protects something is not one."""
+        locks = {one.first for one in self.rows("locks")}
+        storing = {self.numbers[first] for key, first, _ in self.cues("acts") if key == "store"}
+        short = len(self.tokens) <= 14
+        placed = {self.numbers[one.first] for one in (*self.pool_mentions(), *self.named_facts("memory.place"))}
+        found = []
+        for one in self.rows("objects"):
+            after = {token.word for token in self.tokens[one.last + 1 : one.last + 4]}
+            if one.first in locks and (after & {"protect", "guard", "held", "serialize"} or self.held_by_cue(one)):
+                continue
+            if one.first not in locks or one.clause in storing or short or one.clause in placed:
+                found.append(one)
+        return found
+
     def implied_objects(self) -> list[Mention]:
         """Objects that a routine's name and one word imply: the `context` handed to a routine that takes one."""
         words = {token.word for token in self.tokens}
@@ -384,9 +458,24 @@ class Reading:
     def calls(self) -> list[Mention]:
         """Documented routines that the text names and a driver calls; a routine of the driver's own is not among them."""
         routines = {(one.first, one.last) for one in self.rows("routines", negated=True)}
+        facts = {one.first for one in self.mentions if one.kind == "fact" and one.table == "memory.locked" and self.told(one)}
         return [
             one for one in self.mentions if one.kind == "ddi" and not one.negated and not self.is_implemented(one) and (one.first, one.last) not in routines
+            and one.first not in facts and not self.registers(one)
         ]
+
+    def told(self, mention: Mention) -> bool:
+        """Whether a call is told as something done before, not asked about: `was called at StartDevice`, `already`."""
+        clause = {self.tokens[at].word for at in range(len(self.tokens)) if self.numbers[at] == mention.clause}
+        return bool(clause & {"was", "were", "before", "already", "earlier", "after", "have", "did"})
+
+    def registers(self, mention: Mention) -> bool:
+        """Whether the routine named only registers the callback that the text is about: `PoRequestPowerIrp completion function`."""
+        after = [token.word for token in self.tokens[mention.last + 1 : mention.last + 4]]
+        before = {token.word for token in self.tokens[max(0, mention.first - 3) : mention.first]}
+        head = after[:3]
+        followed = bool(head) and (head[0] in CALLBACK_WORDS or len(head) > 1 and head[1] in CALLBACK_WORDS and head[0] not in ("in", "from", "the", "a", "my", "at", "inside", "and", "or", ",", "out", "(", ")"))
+        return (followed or bool(before & {"registered", "register"})) and bool(self.rows("routines") or followed)
 
     def is_held(self, mention: Mention, calls: list[Mention]) -> bool:
         """Whether an acquiring routine is named as what is held, rather than as what is asked about."""
@@ -394,6 +483,8 @@ class Reading:
             return False
         if self.held_by_cue(mention) and not self.asked(mention):
             return True
+        if (self.pool_mentions() or self.cues("pool_question") or self.cues("pool_word")) and not self.asked(mention):
+            return True  # a question about memory names the lock that is held around it
         later = [one for one in calls if one.first > mention.last and one.value.lower() not in self.reader.vocabulary.acquirers]
         return bool(later) and bool({token.word for token in self.tokens[mention.last + 1 : later[0].first]} & {"then", "and", "before", "around", "followed"})
 
@@ -420,7 +511,8 @@ class Reading:
         places = [site.facts() for site in sites] or [{}]
         uses: list[Use] = []
         if kind == "object_storage" and subjects and subjects[0][0] == "object":
-            return [{**base, "act": "store", "object": subjects[0][1]}]
+            store: Use = {**base, "act": "store", "object": subjects[0][1]}
+            return [store]
         if kind in ("why", "howto", "bugcheck", "migration", "code", "out_of_scope") and not self.pool_asked():
             return self.call_uses(subjects, places, base) if kind in ("howto", "migration") and any(places) else []
         if kind == "migration" or kind == "howto":
@@ -431,28 +523,53 @@ class Reading:
             uses += [use for use in self.call_uses(subjects, places, base) if any(site for site in places if site)]
         if kind in ("decision", "context", "linux") and self.pool_asked() or kind in ("api_irql", "howto", "migration") and sites and (self.pool_mentions() or self.cues("pool_question")):
             uses += self.memory_uses(subjects, sites, base)
+        if kind == "context" and not any(use.get("act") == "context" for use in uses):
+            uses += [{**base, **{name: value for name, value in place.items() if name not in ("lock",)}, "act": "context"} for place in places if "routine" in place]
+        given = self.given_pool()
+        if given and kind in ("decision", "api_irql", "context") and any("irql.highest" in place or "routine" in place or "lock" in place for place in places):
+            if any(key == "touch" for key, _, _ in self.cues("acts")):
+                return [{**base, **place, "act": "touch", "memory.pool": given, "said.pool": "true"} for place in places if place]
         run = self.named_facts("code.pageable")
         if run and kind in ("decision", "context", "api_irql", "linux") and not uses:
             uses += [{**base, **place, "act": "run"} for place in places]
         return uses
 
+    def given_pool(self) -> str:
+        """The pool that the allocator named always gives, when the text asks of touching what it gave; empty when it gives a choice."""
+        if self.pool_mentions() or self.cues("pool_question"):
+            return ""
+        for one in self.rows("allocators"):
+            row = self.terms.row("allocators", one.value)
+            if row is not None and row.more.get("gives") in ("paged", "nonpaged") and not row.more.get("place"):
+                return str(row.more["gives"])
+        return ""
+
     def pool_asked(self) -> bool:
         """Whether memory of some pool is what the question is about."""
-        return bool(self.pool_mentions() or self.cues("pool_question") or self.rows("allocators"))
+        return bool(self.pool_mentions() or self.cues("pool_question") or self.cues("pool_word") or self.rows("allocators"))
 
     def call_uses(self, subjects: list[tuple[str, str]], places: list[Use], base: Use) -> list[Use]:
         """A use for each thing called or acquired and each place."""
         uses: list[Use] = []
         merged = merge_places(places)
+        if len({one.value for one in self.pool_mentions()}) == 2 and not self.cues("pool_question"):
+            base = {**base, "memory.pool": "paged"}  # both are touched: the worse one counts
         for what, name in subjects:
             for place in merged:
                 if what == "ddi":
-                    uses.append({**base, **place, "act": "call", "ddi": name})
+                    said = self.said_condition(name)
+                    uses.append({**base, **place, "act": "call", "ddi": name, **({"condition": said} if said else {})})
                 elif what == "lock":
                     uses.append({**base, **place, "act": "acquire", "acquired": name})
         if not subjects and any(key == "wait" for key, _, _ in self.cues("acts")) and any(places):
             uses += [{**base, **place, "act": "wait"} for place in merged]
         return uses
+
+    def said_condition(self, name: str) -> str:
+        """The documented condition of a routine's rows that the text's own words state, when exactly one is; else empty."""
+        ddi = self.ddi_table.find(name)
+        rows = [row for row in ddi.rows if row.condition and not row.when and row.source != "header"] if ddi is not None else []
+        return matching_condition([str(row.condition) for row in rows], [token.text for token in self.tokens])
 
     def memory_uses(self, subjects: list[tuple[str, str]], sites: list[Site], base: Use) -> list[Use]:
         """The uses of the memory asked about: at each place, what the clause says is done there."""
@@ -492,6 +609,49 @@ class Reading:
         """Whether the memory is used only where it is allocated: a temporary or scratch buffer, freed before return."""
         words = {token.word for token in self.tokens}
         return bool(self.cues("only")) or bool(words & {"temp", "scratch", "temporary", "need", "needs"})
+
+
+CALLBACK_WORDS = ("callback", "routine", "handler", "completion", "function", "notification", "worker")
+CONDITION_STOP = set("the a an is are of in on if when or and to be for with that by not no another other value object state call called caller it its set from".split())
+
+
+def matching_condition(conditions: list[str], words: list[str]) -> str:
+    """
+    The one condition whose distinctive words all stand in the text.
+
+    Args:
+        conditions: Conditions in words, of one routine.
+        words: The text's words.
+
+    Returns:
+        The condition; empty when none or several match. An identifier of the same family (FLT_PREOP_xxx) that no condition names
+        matches the condition that speaks of another value.
+    """
+    said = {singular(word) for word in words}
+    denied = bool(said & {"not", "no", "without", "isn't", "don't"})
+    sets = [{singular(token.text) for token in tokenize(one.replace("`", "")) if token.text.isidentifier() or token.text.isalnum()} - CONDITION_STOP for one in conditions]
+    found = []
+    for number, (condition, held) in enumerate(zip(conditions, sets, strict=True)):
+        others = set().union(*(other for place, other in enumerate(sets) if place != number)) if len(sets) > 1 else set()
+        own = held - others
+        negative = bool(re.search(r"\b(not|no)\b", condition))
+        twin = [place for place, other in enumerate(sets) if place != number and (other & held) and bool(re.search(r"\b(not|no)\b", conditions[place])) != negative]
+        key = own or (held if twin else set())
+        parts = [part for part in re.split(r"\bor\b", condition)]
+        hit = key and key <= said or len(parts) > 1 and any(
+            (words_of := {singular(token.text) for token in tokenize(part.replace("`", "")) if token.text.isidentifier() or token.text.isalnum()} - CONDITION_STOP) and words_of <= said and not words_of & others for part in parts
+        )
+        if hit and (negative == denied or not twin):
+            found.append(condition)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        families = {"_".join(name.split("_")[:2]) for held in sets for name in held if name.count("_") >= 2}
+        family = any("_".join(word.lower().split("_")[:2]) in families for word in words if word.count("_") >= 2)
+        rest = [one for one in conditions if re.search(r"\b(another|other)\b", one)]
+        if family and len(rest) == 1:
+            return rest[0]
+    return ""
 
 
 def merge_locks(sites: list[Site]) -> list[Site]:

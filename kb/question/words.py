@@ -73,7 +73,7 @@ def tokenize(text: str) -> list[Token]:
         Tokens in order; hyphens between words are dropped, so `post-op` is two words.
     """
     tokens = []
-    for found in TOKEN.finditer(text.replace("\u2019", "'")):
+    for found in TOKEN.finditer(re.sub(r"\bnever, ever\b", "never ever", text.replace("\u2019", "'"), flags=re.I)):
         piece = found.group()
         if piece in "-*`\"" or piece == "\u2011":
             continue
@@ -323,7 +323,15 @@ def scoped(mentions: Iterable[Mention], numbers: list[int], negations: list[tupl
             asking = first == 0 or numbers[first - 1] != clause
             if asking and tokens[first].word.endswith("n't") or tokens[first].word in ("can't", "isn't", "aren't", "doesn't", "don't") and asking:
                 continue  # "isn't paged pool fine?" asks, it does not deny
-            if mention.first - last <= 5:
+            if mention.first - last <= NEGATION_REACH:
                 negated = True
+        before = next((one for one in reversed(out) if one.last < mention.first), None)
+        if before is not None and before.negated and not negated:
+            between = {token.word for token in tokens[before.last + 1 : mention.first]}
+            negated = between <= LIST_WORDS  # "never by a DPC, ISR, completion routine or under a lock" denies the whole list
         out.append(replace(mention, clause=clause, negated=negated))
     return out
+
+
+NEGATION_REACH = 6  # words between a negation and what it denies, within one clause
+LIST_WORDS = {",", "or", "nor", "and", "a", "an", "the", "any", "in", "under", "by", "from", "at", "/", "my", "of"}
