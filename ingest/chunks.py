@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ingest.pages import Page, Section
+from ingest.pages import Page
 from kb.embedding import MAX_TOKENS, Tokens
 from kb.index import Chunk
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 CHUNKS_VERSION = 1  # in every page's digest: change it whenever the same Page would give other chunks
 ROOM = MAX_TOKENS - 2  # two tokens open and close the sequence
 MAX_PREFIX = 72  # tokens of 'title > heading'; beyond, the outer headings and then the title are shortened
+SHORTEST = 60  # characters that are left of each
 
 
 class Splitter:
@@ -35,11 +36,15 @@ class Splitter:
             Its chunks in order. Each has its 'title > heading' prefix counted in, and an id made of page, section and number.
         """
         blocks = [block for section in page.sections for block in section.blocks]
-        lengths = iter(self._tokens.count(blocks))
+        prefixes = [f"{page.title} > {section.heading}" if section.heading else page.title for section in page.sections]
+        counted = self._tokens.count([*prefixes, *blocks])
+        lengths = iter(counted[len(prefixes) :])
         chunks: list[Chunk] = []
         numbers: dict[str, int] = {}
-        for section in page.sections:
-            title, heading, used = self._prefix(page, section)
+        for section, used in zip(page.sections, counted, strict=False):
+            title, heading = page.title, section.heading
+            if used > MAX_PREFIX:
+                title, heading, used = self._shorten(title, heading)
             for text in self._pack([(block, next(lengths)) for block in section.blocks], ROOM - used):
                 number = numbers.get(section.slug, 0)
                 numbers[section.slug] = number + 1
@@ -61,21 +66,18 @@ class Splitter:
                 )
         return chunks
 
-    def _prefix(self, page: Page, section: Section) -> tuple[str, str, int]:
+    def _shorten(self, title: str, heading: str) -> tuple[str, str, int]:
         """Title and heading as they fit, and their tokens."""
-        title, heading = page.title, section.heading
         while True:
             used = self._tokens.count([f"{title} > {heading}" if heading else title])[0]
-            if used <= MAX_PREFIX:
+            if used <= MAX_PREFIX or len(title) + len(heading) <= 2 * SHORTEST:
                 return title, heading, used
             if " > " in heading:
                 heading = heading.partition(" > ")[2]
-            elif len(heading) > 80:
-                heading = heading[:80].rsplit(" ", 1)[0]
+            elif len(heading) > SHORTEST:
+                heading = heading[: max(SHORTEST, len(heading) * 2 // 3)].strip()
             else:
-                title = title[: max(20, len(title) * 2 // 3)].rsplit(" ", 1)[0]
-                if len(title) <= 20:
-                    heading = heading[:60]
+                title = title[: max(SHORTEST, len(title) * 2 // 3)].strip()
 
     def _pack(self, blocks: Sequence[tuple[str, int]], room: int) -> list[str]:
         """Join blocks as long as they fit; cut the ones that do not fit alone."""

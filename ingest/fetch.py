@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import os
 import re
 import subprocess
@@ -54,6 +55,8 @@ class Source:
     """Folders to take; empty for all."""
     layout: str = ""
     """Name in sources.yaml, empty for any other source."""
+    fingerprint: str = ""
+    """What `fingerprint` and the settings were when it was read."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +223,24 @@ def files(source: Source) -> Iterator[File]:
     if not taken:
         where = f"no folder {', '.join(source.folders)}" if source.folders else "no file that can be read"
         raise SourceError(f"{source.name}: {where} in {location}; it takes {', '.join(READABLE[:6])} and others, folders by name or pattern (--folders 'wdm,wdf*')")
+
+
+def fingerprint(source: Source) -> str:
+    """
+    A short text that stays the same as long as nothing in a source can have changed.
+
+    Returns:
+        A digest of an archive or file, the commit of a clone; empty for a folder, whose files must be looked at.
+    """
+    if re.match(r"(https?|file|ssh|git)://|[\w.]+@[\w.]+:", source.location):
+        target = clone(source.location)
+        done = subprocess.run(["git", "-C", str(target), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603, S607
+        return done.stdout.strip()
+    path = Path(source.location)
+    if not path.is_file():
+        return ""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
 
 
 def _wanted(folders: tuple[str, ...], entry: Layout) -> tuple[str, ...]:

@@ -118,17 +118,22 @@ def clean(text: str) -> str:
         spans.append(match.group(0))
         return f"\x00{len(spans) - 1}\x00"
 
-    text = _CODE.sub(keep, text)
-    text = _NO_LOC.sub(r"\1", text)
-    text = _COLONS.sub("", text)
-    text = _LINK.sub(r"\1", _IMAGE.sub("", text))
-    text = re.sub(r"^\s*>\s?", "", _ALERT.sub(lambda match: f"> {match.group(1).capitalize()}: ", text), flags=re.M)
-    text = _TABLE.sub(lambda match: re.sub(r"\s*\n\s*", " ", re.sub(r"<(?:br\s*/?|/?p|/?li|/?ul)[^<>]*>", " ", match.group(0))), text)
-    text = _ROW_END.sub("\n", _CELL_END.sub(" | ", text))
-    text = html.unescape(_TAG.sub("", text)).replace("\xa0", " ")
-    text = _BOLD.sub(r"\2", _BOLD.sub(r"\2", text))
-    text = _ESCAPE.sub(r"\1", text)
-    text = re.sub(" \\|$", "", text, flags=re.M)
+    if "`" in text:
+        text = _CODE.sub(keep, text)
+    if ":::" in text:
+        text = _COLONS.sub("", _NO_LOC.sub(r"\1", text))
+    if "[" in text:
+        text = _LINK.sub(r"\1", _IMAGE.sub("", text))
+    if ">" in text:
+        text = re.sub(r"^\s*>\s?", "", _ALERT.sub(lambda match: f"> {match.group(1).capitalize()}: ", text), flags=re.M)
+        text = _TABLE.sub(lambda match: re.sub(r"\s*\n\s*", " ", re.sub(r"<(?:br\s*/?|/?p|/?li|/?ul)[^<>]*>", " ", match.group(0))), text)
+        text = _TAG.sub("", _ROW_END.sub("\n", _CELL_END.sub(" | ", text)))
+    text = html.unescape(text).replace("\xa0", " ")
+    if "*" in text:
+        text = _BOLD.sub(r"\2", _BOLD.sub(r"\2", text))
+    if "\\" in text:
+        text = _ESCAPE.sub(r"\1", text)
+    text = re.sub(r" \|$", "", text, flags=re.M)
     text = re.sub("\x00(\\d+)\x00", lambda match: spans[int(match.group(1))], text)
     return "\n".join(line for line in (re.sub(r"[ \t]+", " ", line).strip() for line in text.splitlines()) if line)
 

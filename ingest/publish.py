@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ingest import knowledge
 from ingest.cache import VectorCache, key
 from ingest.chunks import CHUNKS_VERSION, Splitter
 from ingest.convert import ConvertError, to_markdown
-from ingest.fetch import Source, SourceError, files
+from ingest.fetch import Source, SourceError, files, fingerprint
 from ingest.lock import write_lock
 from ingest.pages import PAGES_VERSION, Page, read_page
 from ingest.progress import Progress
@@ -113,7 +113,7 @@ class _Work:
         self.folder, self.progress, self.summary = folder, progress, Summary()
         self.old = folder / GENERATIONS / current if current else None
         self.manifest: dict[str, Any] = dict(manifest_of(self.old)) if self.old else {}
-        self.known = {name: Source(name, entry["location"], tuple(entry["folders"]), entry["layout"]) for name, entry in self.manifest.get("origins", {}).items()}
+        self.known = {name: Source(name, entry["location"], tuple(entry["folders"]), entry["layout"], entry["fingerprint"]) for name, entry in self.manifest.get("origins", {}).items()}
         if self.old is None or self.manifest.get("format") != FORMAT or not _readable(self.old):
             self.old, self.manifest = None, {}  # built again from the sources, which are remembered
         numbers = [int(path.name) for path in (folder / GENERATIONS).glob("*") if path.name.isdigit()]
@@ -170,8 +170,12 @@ class _Work:
         for source in add or list(known.values()):
             before = known.get(source.name)
             if add and before and not source.folders and before.folders:
-                source = Source(source.name, source.location, before.folders, source.layout)
+                source = replace(source, folders=before.folders)
             try:
+                stamp = fingerprint(source)
+                source = replace(source, fingerprint=f"{stamp} {SETTINGS}" if stamp else "")
+                if stamp and source == before and self.old:
+                    continue
                 touched = summary.files_changed + summary.files_removed
                 self._source(source)
                 summary.tables_stale |= bool(source.layout) and summary.files_changed + summary.files_removed > touched
@@ -384,7 +388,7 @@ class _Work:
             "exact": self.summary.chunks <= EXACT_ROWS,
             "content": digest.hexdigest(),
             "sources": self.summary.sources,
-            "origins": {source.name: {"location": source.location, "folders": source.folders, "layout": source.layout} for source in self.known.values()},
+            "origins": {source.name: {"location": source.location, "folders": source.folders, "layout": source.layout, "fingerprint": source.fingerprint} for source in self.known.values()},
             "built": time.strftime("%Y-%m-%d %H:%M:%S"),
             "previous": self.old.name if self.old else None,
         }

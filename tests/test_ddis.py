@@ -195,10 +195,33 @@ def test_no_prose_is_a_name(table: DdiTable, word: str) -> None:
     assert table.find(word) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "better"),
+    [
+        ("ExAllocatePoolWithTag", "ExAllocatePool2"),
+        ("ExAllocatePoolWithTagPriority", "ExAllocatePool3"),
+        ("MmGetSystemAddressForMdl", "MmGetSystemAddressForMdlSafe"),
+        ("KeSetEvent", None),
+        ("IoCopyCurrentIrpStackLocationToNext", None),
+        ("ExAllocatePool2", None),
+    ],
+)
+def test_deprecated(table: DdiTable, name: str, better: str | None) -> None:
+    """A routine whose page names its replacement."""
+    assert found(table, name).deprecated_by == better
+
+
+def test_since(table: DdiTable) -> None:
+    """The first Windows or framework."""
+    assert found(table, "ExAllocatePool2").since == "Windows 10, version 2004"
+    assert found(table, "WdfMemoryCreate").since == "KMDF 1.0"
+
+
 def test_every_page_of_a_name(table: DdiTable) -> None:
     """One answer for a routine with pages under several headers."""
     pages = {page.header for page in found(table, "RtlZeroMemory").pages}
     assert {"wdm.h", "storport.h"} <= pages
+    assert found(table, "RtlZeroMemory").page == "ddi/wdm/nf-wdm-rtlzeromemory"
 
 
 def test_contradictions(table: DdiTable) -> None:

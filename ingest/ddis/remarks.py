@@ -74,7 +74,7 @@ class Reader:
         own = rf"(?:the |an? |your )?(?:[\w-]+(?:'s|’s|s') )?(?:\w+-defined |driver-supplied )?(?:{named})(?:\(\))?(?:'s)?(?: {kind})?s?"
         this = rf"(?:this|these|the) {kind}s?"
         callers = rf"(?:the |a |any |all )?(?:callers?|calling (?:driver|thread|routine)s?)(?: (?:of|to) (?:{own}|{this}))?"
-        drivers = rf"(?:an? |the |your |all )?(?:[\w-]+ ){{0,4}}?(?:drivers?|you|PEP|NDIS|Windows|framework|manager|system|KMDF|code|subsystem|client|port|storport|miniport|PSHED|it|PoFx|GpioClx|extension|application|library)"
+        drivers = r"(?:an? |the |your |all )?(?:[\w-]+ ){0,4}?(?:drivers?|you|PEP|NDIS|Windows|framework|manager|system|KMDF|code|subsystem|client|port|storport|miniport|PSHED|it|PoFx|GpioClx|extension|application|library)"
         self.subject = re.compile(
             rf"^(?:{callers}|{own}|{this}|this(?= (?:may|can|must) )|{drivers}(?: (?:must|should|can|may|might|will|always|only|also)){{0,3}} calls? (?:{own}|{this})(?: only| always)?)(?=\W)",
             re.IGNORECASE,
