@@ -10,6 +10,7 @@ class ConvertError(ValueError):
     """A file cannot be turned into text; the message is the reason shown in the summary."""
 
 
+_BEGINS = {".docx": b"PK", ".pdf": b"%PDF"}
 _DOC_COMMENT = re.compile(r"/\*[*!](?P<block>.*?)\*/[ \t]*\n?(?P<after>[^\n]*(?:\n(?!\s*(?:\n|/\*|//))[^\n]*){0,12})|(?P<lines>(?:^[ \t]*//[/!][^\n]*\n)+)(?P<next>[^\n]*(?:\n(?!\s*(?:\n|/\*|//))[^\n]*){0,12})", re.S | re.M)
 
 
@@ -54,6 +55,8 @@ def decode(data: bytes) -> str:
 
 
 def _convert(data: bytes, ending: str) -> str:
+    if not data.startswith(_BEGINS.get(ending, b"")):
+        raise ConvertError(f"{ending} cannot be converted (damaged, or another kind of file)")
     try:
         from markitdown import MarkItDown, StreamInfo
     except ImportError as error:

@@ -172,23 +172,24 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def clone(address: str) -> Path:
     """
-    Fetch a git repository into the cache folder: `git clone --depth 1`, and `git pull` from then on.
+    Fetch a git repository into the cache folder: `git clone --depth 1`, and from then on what it has changed.
 
     Raises:
         SourceError: git is missing or fails; the message has its last line.
     """
     target = cache_folder() / "clones" / _slug(address.split("://")[-1])
     known = (target / ".git").is_dir()
-    command = ["git", "-C", str(target), "pull", "--depth", "1", "--ff-only", "-q"] if known else ["git", "clone", "--depth", "1", "-q", address, str(target)]
-    target.parent.mkdir(parents=True, exist_ok=True)
+    steps = [["fetch", "--depth", "1", "-q", "origin", "HEAD"], ["reset", "--hard", "-q", "FETCH_HEAD"]] if known else [["clone", "--depth", "1", "-q", address, "."]]
+    target.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=CLONE_SECONDS, env=environment, check=False)  # noqa: S603 - no shell; git checks the address
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SourceError(f"{address}: git cannot be run ({error}); install git, or give a folder or an archive") from error
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise SourceError(f"{address}: git {'pull' if known else 'clone'} failed ({reason}); check the address, or give a folder or an archive")
+    for step in steps:
+        try:
+            done = subprocess.run(["git", "-C", str(target), *step], capture_output=True, text=True, timeout=CLONE_SECONDS, env=environment, check=False)  # noqa: S603, S607 - no shell
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SourceError(f"{address}: git cannot be run ({error}); install git, or give a folder or an archive") from error
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise SourceError(f"{address}: git {step[0]} failed ({reason}); check the address, or give a folder or an archive")
     return target
 
 

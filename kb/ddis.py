@@ -235,7 +235,7 @@ class DdiTable:
 
     @functools.cached_property
     def _aliases(self) -> dict[str, str]:
-        """Keys by alias. Of several routines that claim one, the W form wins (RtlStringCbPrintf), else none."""
+        """Keys by alias. Of several routines that claim one, the W form or the first version wins (RtlStringCbPrintf), else none."""
         owners: dict[str, set[str]] = {}
         for key in self._keys:
             for line in (*self._lines.get(key, ()), *self._fixes.get(key, ()), *self._extra.get(key, ())):
@@ -247,8 +247,8 @@ class DdiTable:
         for alias, keys in owners.items():
             if len(keys) == 1:
                 (found[alias],) = keys
-            elif f"{alias}w" in keys:
-                found[alias] = f"{alias}w"
+            else:
+                found.update({alias: f"{alias}{end}" for end in ("0", "w") if f"{alias}{end}" in keys})
         return found
 
     def _resolve(self, name: str) -> str | None:
@@ -473,6 +473,10 @@ def _disagreements(own: Sequence[_Line], rows: Sequence[DdiRow], role: str, fixe
                     found.append(text)
     told = [row for row in rows if row.source != "header"]
     for header_row in (row for row in rows if row.source == "header"):
+        blanket = not header_row.when and not header_row.condition
+        ends = sorted(_ends(told), key=rank)
+        if blanket and ends and (ends[0], ends[-1]) == (header_row.min, header_row.max):
+            continue  # the header tells the widest range only
         same = [row for row in told if _case(row) == _case(header_row)]
         widest = sorted(told, key=lambda row: -rank(row.max or LEVELS[0]))[:1]
         for page_row in same or [row for row in told if not row.when and not row.condition] or widest:
@@ -489,6 +493,10 @@ def _disagreements(own: Sequence[_Line], rows: Sequence[DdiRow], role: str, fixe
             said = f"{page_row.page}#{page_row.section}" + (" (read by a person)" if fixed else "")
             found.append(f"{said} says {page_row.span}{_for(page_row)}, the header's annotation is {kind}: {header_row.span}{_for(header_row)}; {use}")
     return list(dict.fromkeys(found))
+
+
+def _ends(rows: Sequence[DdiRow]) -> list[str]:
+    return [level for row in rows for level in (row.min or LEVELS[0], row.max or LEVELS[-1])]
 
 
 def _lacks_sign(page: DdiRow, header: DdiRow, role: str) -> bool:

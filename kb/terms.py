@@ -167,6 +167,8 @@ class Terms:
     tables: Mapping[str, Mapping[str, Row]]
     words: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """`phrases.yaml`: how people mark acts, places, negation and kinds of question."""
+    registers: Mapping[str, str] = field(default_factory=dict)
+    """`registers.csv`: the callback type that a routine (in lower case) registers."""
     arguments: tuple[Mapping[str, Any], ...] = ()
     """`arguments.yaml`: which argument of a routine states which fact."""
 
@@ -281,6 +283,30 @@ def read_table(path: Path) -> dict[str, Row]:
     return rows
 
 
+def read_registers(path: Path) -> dict[str, str]:
+    """
+    Load `registers.csv`: which callback a documented routine registers.
+
+    Args:
+        path: Columns `ddi`, `position` (of the argument, from 0), `callback`.
+
+    Returns:
+        Routine in lower case to callback name; the first row of a routine counts.
+
+    Raises:
+        KnowledgeError: The file cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()[1:]
+    except OSError as error:
+        raise KnowledgeError(f"{path.name}: cannot be read ({error.strerror}); restore it from the repository") from error
+    found: dict[str, str] = {}
+    for line in lines:
+        ddi, _, callback = line.split(",")
+        found.setdefault(ddi.lower(), callback)
+    return found
+
+
 @functools.lru_cache(maxsize=4)
 def load_terms(folder: Path = KNOWLEDGE) -> Terms:
     """
@@ -300,10 +326,12 @@ def load_terms(folder: Path = KNOWLEDGE) -> Terms:
     tables: dict[str, dict[str, Row]] = {}
     words: dict[str, Any] = {}
     arguments: tuple[dict[str, Any], ...] = ()
+    registers: dict[str, str] = {}
     try:
         facts = read_facts(folder / "facts.yaml")
         words = read_yaml(folder / "phrases.yaml")
         arguments = tuple(read_yaml(folder / "arguments.yaml"))
+        registers = read_registers(folder / "registers.csv")
     except KnowledgeError as error:
         faults.append(str(error))
     for name in TABLES:
@@ -313,4 +341,4 @@ def load_terms(folder: Path = KNOWLEDGE) -> Terms:
             faults.append(str(error))
     if faults:
         raise KnowledgeError("\n".join(faults))
-    return Terms(facts=facts, tables=tables, words=words, arguments=arguments)
+    return Terms(facts=facts, tables=tables, words=words, arguments=arguments, registers=registers)

@@ -80,7 +80,7 @@ def question(number: int, asked: str, found: Sequence[Finding] = ()) -> str:
         return f'<h2 class="pw-question" id="question-{number}">{hidden}{"<br>".join(html.escape(line) for line in lines)}</h2>'
     marked = {finding.line for finding in found}
     rows = "".join(
-        f'<span class="pw-line{" pw-marked" if at in marked else ""}" id="line-{number}-{at}"><span class="pw-number" aria-hidden="true">{at}</span>{text or " "}\n</span>'
+        f'<span class="{"pw-line pw-marked" if at in marked else "pw-line"}" id="line-{number}-{at}"><span class="pw-number" aria-hidden="true">{at}</span>{text or " "}\n</span>'
         for at, text in enumerate(highlight("\n".join(code)).split("\n"), start=1)
     )
     title = " ".join(line.strip() for line in prose if line.strip()) or "Review this code"
@@ -147,13 +147,14 @@ def findings(found: Sequence[Finding], number: int) -> str:
     """What is wrong in pasted code, each with its line."""
     if not found:
         return ""
-    rows = "".join(
-        f'<li><a class="pw-where" href="#line-{number}-{one.line}">line {one.line}</a> {_inline(one.message)}'
-        f"{f'<div class="pw-fix"><span>Fix:</span> {_inline(one.fix)}</div>' if one.fix else ''}"
-        f'{f"<code class=pw-rule>{html.escape(one.rule)}</code>" if one.rule else ""}</li>'
-        for one in found
-    )
-    return f'<h3>Findings</h3><ul class="pw-findings">{rows}</ul>'
+    return f'<h3>Findings</h3><ul class="pw-findings">{"".join(finding(one, number) for one in found)}</ul>'
+
+
+def finding(one: Finding, number: int) -> str:
+    """One finding: its line, what is wrong, the fix, the rule."""
+    fix = f'<div class="pw-fix"><span>Fix:</span> {_inline(one.fix)}</div>' if one.fix else ""
+    rule = f'<code class="pw-rule">{html.escape(one.rule)}</code>' if one.rule else ""
+    return f'<li><a class="pw-where" href="#line-{number}-{one.line}">line {one.line}</a> {_inline(one.message)} {rule}{fix}</li>'
 
 
 def _inline(text: str) -> str:
@@ -166,7 +167,8 @@ def ask_back(answer: Answer) -> str:
     if not answer.ask_back:
         return ""
     buttons = "".join(f'<button type="button" class="pw-choice" data-ask="{html.escape(choice)}">{html.escape(choice)}</button>' for choice in answer.choices)
-    return f'<div class="pw-back" role="group" aria-label="What would settle it"><p>{_inline(answer.ask_back)}</p>{f"<div class=pw-choices>{buttons}</div>" if buttons else ""}</div>'
+    choices = f'<div class="pw-choices">{buttons}</div>' if buttons else ""
+    return f'<div class="pw-back" role="group" aria-label="What would settle it"><p>{_inline(answer.ask_back)}</p>{choices}</div>'
 
 
 def carried(answer: Answer) -> str:
@@ -174,7 +176,7 @@ def carried(answer: Answer) -> str:
     if not answer.question.carried:
         return ""
     values = {fact.name: fact.value for fact in answer.question.facts if fact.carried}
-    names = [f"<code>{html.escape(name)}{f' = {html.escape(values[name])}' if name in values else ''}</code>" for name in answer.question.carried if name != "act"]
+    names = [f"<code>{html.escape(name + (f' = {values[name]}' if name in values else ''))}</code>" for name in answer.question.carried if name != "act"]
     return f'<p class="pw-carried">Carried over: {", ".join(names)}</p>' if names else ""
 
 
@@ -200,11 +202,12 @@ def source(number: int, cited: Cited) -> str:
         title = f'<a href="{html.escape(address)}"{outside}>{title}</a>'
     tags = [KINDS.get(cited.kind, "Source")]
     tags += ["our own text"] if cited.kind in OURS else ["not in the driver documentation"] if cited.outside else []
-    labels = "".join(f'<span class="pw-label{" pw-outside" if tag.startswith("not") else ""}">{tag}</span>' for tag in tags)
+    labels = "".join(f'<span class="{"pw-label pw-outside" if cited.outside and tag is tags[-1] else "pw-label"}">{tag}</span>' for tag in tags)
     where = f'<div class="pw-place">{html.escape(place(cited))}</div>' if cited.url else ""
     passage, own = quoted(cited)
     if passage:
-        passage = f'<blockquote class="{"pw-own" if own else "pw-page"}"><span class="pw-who">{"In our words" if own else "The page"}</span>{passage}</blockquote>'
+        kind, who = ("pw-own", "In our words") if own else ("pw-page", "The page")
+        passage = f'<blockquote class="{kind}"><span class="pw-who">{who}</span>{passage}</blockquote>'
     return (
         f'<li id="{source_id(number, cited)}" value="{cited.n}" tabindex="-1"><div class="pw-head"><span class="pw-n" aria-hidden="true">{cited.n}</span>'
         f'<span class="pw-title">{title}</span>{labels}</div>{where}{passage}</li>'

@@ -27,6 +27,8 @@ def aliases(page: Page) -> tuple[str, ...]:
     found |= {item for item in page.lists.get("api_name", []) if "." not in item}
     found |= {part for part in keywords if _related(part, name)}
     found |= set(re.findall(r"\b[A-Z]\w+[AW]\b", page.front.get("req.unicode-ansi", "")))
+    if re.search(r"[a-zN]\d$", name) and page.header.startswith("fwp"):
+        found.add(name[:-1])  # a macro for the newest version
     if page.kind == "callback" and re.fullmatch(r"[A-Z0-9_]+", name):
         found.add(f"P{name}")
         if name.startswith("EVT_"):

@@ -77,6 +77,8 @@ class Site:
     words: list[str] = field(default_factory=list)
     acts: tuple[str, ...] = ()
     first: int = 0
+    fixed: tuple[str, ...] = ()
+    """Acts that are certain, in place of those the clause names."""
 
     def facts(self) -> Use:
         """The site as facts of a use."""
@@ -180,6 +182,12 @@ class Reading:
                     found.append(replace(one, table="routines", value=str(row.more["routine"])))
         past = {self.tokens[first - 1].word for _, first, _ in self.cues("used_to") if first} | {"\0"}
         found = [one for one in found if self.tokens[one.last].word not in past or not self.cues("used_to") or all(first != one.last + 1 for _, first, _ in self.cues("used_to"))]
+        for one in self.mentions:
+            if one.kind == "ddi" and not one.negated and self.registers(one):
+                value = self.registered(one)
+                if value and not any(other.value == value for other in found):
+                    found = [other for other in found if not one.last < other.first <= one.last + 3]  # "PoRequestPowerIrp completion routine"
+                    found.append(replace(one, kind="row", table="routines", value=value))
         return sorted(found, key=lambda one: one.first)
 
     def level_ranges(self) -> list[tuple[Mention, str, str, bool]]:
@@ -207,8 +215,8 @@ class Reading:
                 high = "HIGH_LEVEL"
             elif said & {"above", "greater", "higher"}:
                 high = level
-            claim = any(last in range(max(0, one.first - 4), one.first) and self.numbers[first] == one.clause for first, last in claims)
-            claim = claim or bool(said & {"always", "guaranteed"})
+            claim = any(last in range(max(0, one.first - 4), one.first + 1) and self.numbers[first] == one.clause for first, last in claims)
+            claim = claim or bool(said & {"alway", "always", "guaranteed"})
             alone = one.first == one.last and self.tokens[one.first].word in ("passive", "dispatch")
             if alone and not {self.tokens[at].word for at in before} & {"at", "=", "irql", "in"}:
                 claim = True  # "is it passive?", "then passive too": said of the routine, not a place
@@ -256,6 +264,9 @@ class Reading:
         for one, low, high, claim in self.level_ranges():
             near = by_clause.setdefault(one.clause, [])
             target = near[-1] if near and not near[-1].highest else None
+            if target is not None and target.routine and any(key == "allocate" and target.first < first < one.first for key, first, _ in self.cues("acts")) and not claim:
+                near.append(Site(one.clause, lowest=low, highest=high, words=[one.words], first=one.first, fixed=("allocate",)))
+                continue  # "the callback gets a context that I allocate at passive": the level is that of the allocation
             if target is None:
                 before = [site for number, group in by_clause.items() if number < one.clause for site in group if site.routine and not site.highest]
                 gap = one.clause - before[-1].clause if before else 9
@@ -282,6 +293,9 @@ class Reading:
         for number, group in by_clause.items():
             for site in group:
                 site.acts = tuple(dict.fromkeys(key for key, first, last in self.cues("acts") if self.numbers[first] == number and not self.done_elsewhere(key, first, last, site)))
+                site.acts = site.fixed or site.acts
+                if any(site.first > last and self.numbers[first] == number and site.first - last <= 5 for _, first, last in self.cues("other_acts")) and not site.locks:
+                    site.routine = site.lowest = site.highest = ""  # "the last reference was dropped in a post-op": not what touches the memory
                 if self.only_signals(site):
                     site.routine = site.lowest = site.highest = ""
                     site.locks = ()
@@ -400,7 +414,7 @@ class Reading:
         A routine that acquires a lock is a subject only when nothing else is called under it.
         """
         calls = self.calls()
-        chosen = [one for one in calls if not self.is_held(one, calls)] or calls[:1]
+        chosen = [one for one in calls if not self.is_held(one, calls)] or (calls[:1] if kind != "decision" else [])
         if kind == "object_storage":
             linked = {row.id for row in self.object_rows() if any(one.value in (row.more.get("ddis") or ()) for one in self.calls())}
             stored = self.stored_objects()
@@ -427,14 +441,16 @@ class Reading:
 
     def object_rows(self) -> list[Row]:
         """Rows of the objects named."""
-        found = [self.terms.row("objects", one.value) for one in self.rows("objects")]
+        if len(self.tokens) > LINKED_LENGTH:
+            return []
+        found = [self.terms.row("objects", one.value) for one in self.stored_objects()]
         return [row for row in found if row is not None]
 
     def stored_objects(self) -> list[Mention]:
         """Objects whose storage the text speaks of; a lock that only protects something is not one."""
         locks = {one.first for one in self.rows("locks")}
         storing = {self.numbers[first] for key, first, _ in self.cues("acts") if key == "store"}
-        short = len(self.tokens) <= 14
+        short = len(self.tokens) <= 18
         placed = {self.numbers[one.first] for one in (*self.pool_mentions(), *self.named_facts("memory.place"))}
         found = []
         for one in self.rows("objects"):
@@ -461,13 +477,30 @@ class Reading:
         facts = {one.first for one in self.mentions if one.kind == "fact" and one.table == "memory.locked" and self.told(one)}
         return [
             one for one in self.mentions if one.kind == "ddi" and not one.negated and not self.is_implemented(one) and (one.first, one.last) not in routines
-            and one.first not in facts and not self.registers(one)
+            and one.first not in facts and not self.registers(one) and not self.was_called(one)
         ]
 
     def told(self, mention: Mention) -> bool:
         """Whether a call is told as something done before, not asked about: `was called at StartDevice`, `already`."""
+        if (self.pool_mentions() or self.cues("pool_question")) and not self.asked(mention) and len(self.tokens) > 18:
+            return True
         clause = {self.tokens[at].word for at in range(len(self.tokens)) if self.numbers[at] == mention.clause}
         return bool(clause & {"was", "were", "before", "already", "earlier", "after", "have", "did"})
+
+    def was_called(self, mention: Mention) -> bool:
+        """Whether the text tells that the routine was called elsewhere: `IoQueueWorkItem was called in a DPC`."""
+        after = [token.text.lower() for token in self.tokens[mention.last + 1 : mention.last + 4]]
+        return len(after) >= 2 and after[0] in ("was", "were") and after[1] in ("called", "made", "done", "used", "invoked")
+
+    def registered(self, mention: Mention) -> str:
+        """The routine that a registering DDI registers: the id of its row, or the documented callback's name; empty when unknown."""
+        callback = self.terms.registers.get(mention.value.lower(), "")
+        if not callback:
+            return ""
+        for kind, table, value in self.reader.vocabulary.named(callback):
+            if kind == "row" and table == "routines":
+                return value
+        return callback
 
     def registers(self, mention: Mention) -> bool:
         """Whether the routine named only registers the callback that the text is about: `PoRequestPowerIrp completion function`."""
@@ -512,7 +545,9 @@ class Reading:
         uses: list[Use] = []
         if kind == "object_storage" and subjects and subjects[0][0] == "object":
             store: Use = {**base, "act": "store", "object": subjects[0][1]}
-            return [store]
+            row = self.terms.row("objects", subjects[0][1])
+            either = row is not None and row.more.get("storage") == "either"
+            return [store, *(self.memory_uses([], sites, base) if either and sites else [])]
         if kind in ("why", "howto", "bugcheck", "migration", "code", "out_of_scope") and not self.pool_asked():
             return self.call_uses(subjects, places, base) if kind in ("howto", "migration") and any(places) else []
         if kind == "migration" or kind == "howto":
@@ -523,7 +558,7 @@ class Reading:
             uses += [use for use in self.call_uses(subjects, places, base) if any(site for site in places if site)]
         if kind in ("decision", "context", "linux") and self.pool_asked() or kind in ("api_irql", "howto", "migration") and sites and (self.pool_mentions() or self.cues("pool_question")):
             uses += self.memory_uses(subjects, sites, base)
-        if kind == "context" and not any(use.get("act") == "context" for use in uses):
+        if (kind == "context" or kind == "decision" and not any(use.get("act") == "call" for use in uses)) and not any(use.get("act") == "context" for use in uses):
             uses += [{**base, **{name: value for name, value in place.items() if name not in ("lock",)}, "act": "context"} for place in places if "routine" in place]
         given = self.given_pool()
         if given and kind in ("decision", "api_irql", "context") and any("irql.highest" in place or "routine" in place or "lock" in place for place in places):
@@ -561,9 +596,25 @@ class Reading:
                     uses.append({**base, **place, "act": "call", "ddi": name, **({"condition": said} if said else {})})
                 elif what == "lock":
                     uses.append({**base, **place, "act": "acquire", "acquired": name})
-        if not subjects and any(key == "wait" for key, _, _ in self.cues("acts")) and any(places):
+        if not subjects:
+            subject = self.linux_subject()
+            if subject and any(places):
+                uses += [{**base, **place, "act": "call", "ddi": subject} for place in merged]
+        if not subjects and not uses and any(key == "wait" for key, _, _ in self.cues("acts")) and any(places):
             uses += [{**base, **place, "act": "wait"} for place in merged]
         return uses
+
+    def linux_subject(self) -> str:
+        """The documented routine that stands for the Linux one asked about; empty when the question names none or it maps in part only to flags."""
+        for one in self.rows("linux"):
+            row = self.terms.row("linux", one.value)
+            if row is None or row.more.get("routine"):
+                continue
+            for name in row.more.get("windows") or ():
+                ddi = self.ddi_table.find(str(name))
+                if ddi is not None and ddi.kind != "callback" and ddi.rows:
+                    return ddi.name
+        return ""
 
     def said_condition(self, name: str) -> str:
         """The documented condition of a routine's rows that the text's own words state, when exactly one is; else empty."""
@@ -611,6 +662,7 @@ class Reading:
         return bool(self.cues("only")) or bool(words & {"temp", "scratch", "temporary", "need", "needs"})
 
 
+LINKED_LENGTH = 34  # words up to which an object named beside a routine that takes it is what the question is about
 CALLBACK_WORDS = ("callback", "routine", "handler", "completion", "function", "notification", "worker")
 CONDITION_STOP = set("the a an is are of in on if when or and to be for with that by not no another other value object state call called caller it its set from".split())
 

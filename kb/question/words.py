@@ -260,6 +260,8 @@ def slip(name: str, near: tuple[str, ...]) -> str | None:
         if re.sub(r"\D", "", known) != re.sub(r"\D", "", name):
             continue
         longer, shorter = sorted((known.lower(), name.lower()), key=len, reverse=True)
+        if known.lower().startswith(name.lower()) and len(known) - len(name) == 1 and known[-1].islower() and known[-1] not in "saw":
+            return known  # the last letter was forgotten
         if longer.startswith(shorter) or longer.endswith(shorter):
             continue  # an added or missing suffix is another routine
         tail = len(name) >= 4 and known[-2:].lower() != name[-2:].lower() and known[:-2].lower() == name[:-2].lower()

@@ -1,0 +1,50 @@
+// Runs once with the conversation's element: chips, links to sources, copying, and telling a screen reader what came.
+const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+const show = (target, block) => target.scrollIntoView({ behavior: calm.matches ? "auto" : "smooth", block });
+
+const reveal = (target) => {
+  for (let at = target; at && at !== element; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+  element.querySelectorAll(".pw-found").forEach((one) => one.classList.remove("pw-found"));
+  target.classList.add("pw-found");
+  show(target, "center");
+  target.focus({ preventScroll: true });
+};
+
+const copy = async (button) => {
+  const text = button.dataset.copy;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const field = document.createElement("textarea");
+    field.value = text;
+    field.style.position = "fixed";
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
+  const words = button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = words; }, 1500);
+};
+
+element.addEventListener("click", (event) => {
+  const chip = event.target.closest("[data-ask]");
+  if (chip) return trigger("click", { ask: chip.dataset.ask });
+  const button = event.target.closest("[data-copy]");
+  if (button) return copy(button);
+  const link = event.target.closest('a[href^="#"]');
+  const target = link && document.getElementById(link.getAttribute("href").slice(1));
+  if (target) {
+    event.preventDefault();
+    reveal(target);
+  }
+});
+
+watch("value", () => {
+  const turns = element.querySelectorAll(".pw-turn");
+  const last = turns[turns.length - 1];
+  if (!last) return;
+  show(last, "start");
+  if (last.dataset.announce) element.querySelector(".pw-live").textContent = last.dataset.announce;
+});
