@@ -14,8 +14,8 @@ from ingest.pages import Page, Section, read_sections, slug
 from kb.terms import KNOWLEDGE, KnowledgeError, read_yaml
 
 SOURCE = "knowledge"
-KNOWLEDGE_VERSION = 2  # in every page's digest: change it whenever the same file would give other Pages
-NOT_TABLES = frozenset({"facts", "phrases"})
+KNOWLEDGE_VERSION = 3  # in every page's digest: change it whenever the same file would give other Pages
+NOT_TABLES = frozenset({"facts", "phrases"})  # for reading questions; nothing to show
 
 
 def files(folder: Path = KNOWLEDGE) -> Iterator[tuple[str, Path]]:
@@ -52,7 +52,7 @@ def read_file(name: str, path: Path) -> list[Page]:
             return [_rule(path, entry)]
         if not isinstance(entry, list):
             return []
-        return [_row(path, row) for row in entry]
+        return [_row(path, row) for row in entry] if any("title" in row for row in entry) else []  # a table of phrases
     except KnowledgeError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OSError, yaml.YAMLError) as error:

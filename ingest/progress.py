@@ -64,11 +64,16 @@ class Progress:
 
             tqdm.write(text, file=sys.stderr)
         elif self._mode == "json":
-            print(json.dumps({"note": text}), flush=True)
+            self._line({"note": text})
 
     def _tell(self) -> None:
         self._told = time.monotonic()
         if self._mode == "json":
-            print(json.dumps({"stage": self._stage, "done": self._done, "total": self._total, "seconds": round(self._told - self._started, 1)}), flush=True)
+            self._line({"stage": self._stage, "done": self._done, "total": self._total, "seconds": round(self._told - self._started, 1)})
         if self._report:
             self._report(self._stage, self._done, self._total)
+
+    @staticmethod
+    def _line(event: dict[str, object]) -> None:
+        sys.stdout.write(json.dumps(event) + "\n")
+        sys.stdout.flush()

@@ -25,7 +25,7 @@ from ingest.pages import PAGES_VERSION, Page, read_page
 from ingest.progress import Progress
 from kb.embedding import MAX_TOKENS, Engine, Tokens, cache_folder, find_model, keep_export, load_for_ingest, packaged_folder
 from kb.index import FORMAT, GENERATIONS, MODELS, POINTER, read_pointer
-from kb.index.check import faults, manifest_of
+from kb.index.check import faults, manifest_of, sizes
 from kb.index.store import FILE, SCHEMA, Chunk, add_chunks
 from kb.index.vectors import EXACT_ROWS, write_vectors
 from kb.index.words import WORDS_VERSION, WordIndex, tokens
@@ -203,7 +203,7 @@ class _Work:
     def _damaged(self) -> bool:
         """Whether the generation at hand fails its check, so that it must be built again."""
         assert self.old is not None
-        found = faults(self.old)
+        found = faults(self.old, chroma=False)  # opening Chroma writes to its files
         self.summary.notices += [f"The index was damaged ({fault}); it is built again." for fault in found[:1]]
         return bool(found)
 
@@ -391,6 +391,7 @@ class _Work:
             "origins": {source.name: {"location": source.location, "folders": source.folders, "layout": source.layout, "fingerprint": source.fingerprint} for source in self.known.values()},
             "built": time.strftime("%Y-%m-%d %H:%M:%S"),
             "previous": self.old.name if self.old else None,
+            "files": sizes(self.new),
         }
         (self.new / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         found = faults(self.new)

@@ -248,7 +248,9 @@ class DdiTable:
             if len(keys) == 1:
                 (found[alias],) = keys
             else:
-                found.update({alias: f"{alias}{end}" for end in ("0", "w") if f"{alias}{end}" in keys})
+                for key in (f"{alias}w", f"{alias}0"):
+                    if key in keys:
+                        found[alias] = key
         return found
 
     def _resolve(self, name: str) -> str | None:

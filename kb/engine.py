@@ -212,6 +212,7 @@ class Place:
         self._from_claim()
         self._from_statement()
         self._from_locks()
+        self._from_lock_claim()
         for name, value in (("irql.lowest", self.lowest), ("irql.highest", self.highest)):
             if value is not None:
                 self.facts[name] = value
@@ -277,6 +278,16 @@ class Place:
                 self.lowest, self.highest = low, high
             return
         if rank(self.highest) > rank(high) or rank(self.lowest) < rank(low):
+            last = self.steps[-1]
+            says = f"You say {span(low, high)}; what is documented is {span(self.lowest, self.highest)}. The documented level is used."
+            self.contradictions.append(Contradiction("irql", span(low, high), span(self.lowest, self.highest), last.rule, says, last.citations))
+
+    def _from_lock_claim(self) -> None:
+        """Compare what the question says of a lock ("a fast mutex raises to DISPATCH_LEVEL") with what is documented of it."""
+        low, high = self.facts.pop("lock.claim.lowest", None), self.facts.pop("lock.claim.highest", None)
+        if not isinstance(low, str) or not isinstance(high, str) or self.lowest is None or self.highest is None or not self.steps:
+            return
+        if (low, high) != (self.lowest, self.highest):
             last = self.steps[-1]
             says = f"You say {span(low, high)}; what is documented is {span(self.lowest, self.highest)}. The documented level is used."
             self.contradictions.append(Contradiction("irql", span(low, high), span(self.lowest, self.highest), last.rule, says, last.citations))
@@ -437,9 +448,17 @@ def candidate_rows(ddi: Ddi, facts: Facts) -> tuple[list[DdiRow], list[DdiRow], 
             truth, _ = holds(row.when, facts) if row.when else (("unknown", ()) if row.condition else ("true", ()))
             if truth == "true":
                 headers.append(row)
-    if sure:
-        return sure, headers, ()
-    return maybe + plain, headers, tuple(dict.fromkeys(missing))
+    chosen = sure or maybe + plain
+    headers = [row for row in headers if any(stricter(row, other, ddi.role) for other in chosen)]
+    return chosen, headers, () if sure else tuple(dict.fromkeys(missing))
+
+
+def stricter(row: DdiRow, other: DdiRow, role: str) -> bool:
+    """Whether *row* allows less than *other*: for what the driver calls a lower maximum or a higher minimum, for what it implements the reverse."""
+    if role == "implemented_by_driver":
+        return bool(row.max and other.max and rank(row.max) > rank(other.max))
+    lower = bool(row.max and other.max and rank(row.max) < rank(other.max))
+    return lower or bool(row.min and other.min and rank(row.min) > rank(other.min))
 
 
 def stated_condition(row: DdiRow, facts: Facts) -> Truth:
@@ -537,8 +556,9 @@ def try_rule(rule: Rule, facts: Facts, terms: Terms) -> tuple[Truth, dict[str, s
         truth = compare(test, facts, terms)
         if truth == "unknown":
             default = rule.assume.get(test.fact) or terms.facts[test.fact].assume
-            if default:
-                truth = compare(test, {**facts, test.fact: default}, terms)
+            trial = {**rule.assume, **({test.fact: default} if default else {}), **facts}
+            truth = compare(test, trial, terms)
+            if truth != "unknown" and test.fact not in facts:
                 used[test.fact] = default
         if truth == "false":
             return "false", {}, ()

@@ -226,7 +226,7 @@ def test_a_source_comes_goes_and_is_kept_when_it_cannot_be_read(tmp_path: Path) 
     (team / "rules.md").write_text("# House rules\nOur drivers count zebras at noon.")
     (team / "bad.md").write_bytes(b"\x00")
     added = ingest("--index", str(index), str(team))
-    assert added["sources"]["team"] == 1 and added["skipped"] == ["team: bad.md: binary, in spite of its ending"]  # type: ignore[index]
+    assert added["sources"]["team"] == 1 and "team: bad.md: binary, in spite of its ending" in added["skipped"]  # type: ignore[index, operator]
     assert Index.open(index).search_words("zebras at noon", 1)[0][0].kind == "team"
     shutil.rmtree(repository)
     kept = ingest("--index", str(index))

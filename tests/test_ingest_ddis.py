@@ -11,7 +11,7 @@ import pytest
 from ingest.ddis.conditions import read_clause, read_expression
 from ingest.ddis.levels import mentions, read_field
 from ingest.ddis.pages import read_corpus, read_page
-from ingest.ddis.table import Entry, Summary, build, page_entries, to_csv
+from ingest.ddis.table import Entry, Summary, annotations_in, build, page_entries, to_csv
 from ingest.headers import Annotated, read_header, read_sal
 from kb.ddis import COLUMNS, describe
 from kb.terms import KNOWLEDGE, LEVELS
@@ -278,6 +278,15 @@ def test_header() -> None:
     assert {line.role for line in lines if line.name == "ACME_CALLBACK"} == {"implemented_by_driver"}
 
 
+def test_annotations_survive(tmp_path: Path) -> None:
+    """A table built anew without sal.csv keeps its header rows."""
+    table = tmp_path / "ddis.csv"
+    lines, _ = build((), read_header(HEADER, "acme.h"))
+    table.write_text(to_csv(lines), encoding="utf-8")
+    assert build((), annotations_in(table))[0] == lines
+    assert annotations_in(tmp_path / "none.csv") == []
+
+
 def test_committed_tables_are_tidy() -> None:
     """Both tables: the documented heading, sorted, a reason for every correction that has levels."""
     text = (KNOWLEDGE / "ddis.csv").read_text(encoding="utf-8")
@@ -307,7 +316,8 @@ def test_corrections_cite_real_sections() -> None:
 def test_committed_table_is_the_corpus() -> None:
     """Extraction gives the committed ddis.csv; a bare level is extracted as it stands; every silent page has been read."""
     source = Path(os.environ.get("KB_CORPUS") or ARCHIVES / "windows-driver-docs-ddi.tar.xz")
-    lines, summary = build(read_corpus(source), read_sal(SAL))
+    pages = list(read_corpus(source))
+    lines, summary = build(pages, read_sal(SAL))
     assert to_csv(lines) == (KNOWLEDGE / "ddis.csv").read_text(encoding="utf-8")
     for line in lines:
         field = read_field(line.raw)

@@ -76,9 +76,8 @@ def build(assistant: Assistant, host: str = "127.0.0.1", chat: bool = True) -> F
     if chat:
         import gradio
 
-        from web.chat import CSS
+        from web.chat import CSS, theme
         from web.chat import build as build_chat
-        from web.chat import theme
 
         gradio.mount_gradio_app(
             app, build_chat(assistant), path="/", theme=theme(), css_paths=CSS, footer_links=[], run_history=False, enable_monitoring=False, max_file_size="1kb",

@@ -7,6 +7,6 @@ understood gives no row and is listed.
 """
 
 from ingest.ddis.pages import Page, read_corpus, read_page
-from ingest.ddis.table import Entry, Summary, build, to_csv, write_table
+from ingest.ddis.table import Entry, Summary, annotations_in, build, to_csv, write_table
 
-__all__ = ["Entry", "Page", "Summary", "build", "read_corpus", "read_page", "to_csv", "write_table"]
+__all__ = ["Entry", "Page", "Summary", "annotations_in", "build", "read_corpus", "read_page", "to_csv", "write_table"]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ingest.ddis.pages import read_corpus
-from ingest.ddis.table import build, to_csv, write_table
+from ingest.ddis.table import annotations_in, build, to_csv, write_table
 from ingest.headers import read_sal
 from kb.terms import KNOWLEDGE
 
@@ -18,11 +18,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0 for success, 1 for a failure told in one line, 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m ingest.ddis", description="Extract the DDI facts from the reference pages.")
     parser.add_argument("--corpus", type=Path, required=True, help="a clone of windows-driver-docs-ddi, or a folder with its .tar.xz")
-    parser.add_argument("--sal", type=Path, help="CSV of header annotations")
+    parser.add_argument("--sal", type=Path, help="CSV of header annotations; without it those of the present ddis.csv are kept")
     parser.add_argument("--write", action="store_true", help="write kb/knowledge/ddis.csv and docs/ddi-report.md; else only compare")
     options = parser.parse_args(arguments)
     try:
-        entries, summary = build(read_corpus(options.corpus), read_sal(options.sal) if options.sal else ())
+        entries, summary = build(read_corpus(options.corpus), read_sal(options.sal) if options.sal else annotations_in(KNOWLEDGE / "ddis.csv"))
     except (OSError, ValueError) as error:
         print(f"python -m ingest.ddis: {error}", file=sys.stderr)
         return 1

@@ -17,6 +17,7 @@ from ingest.ddis.pages import Page, paragraphs
 from ingest.ddis.remarks import Reader, Reading, Statement
 from ingest.headers import Annotated
 from kb.ddis import COLUMNS, describe
+from kb.terms import rank
 
 RAW = 60  # characters of `req.irql` kept: enough to recognize it, too little to be a sentence of the page
 
@@ -205,12 +206,39 @@ def header_entries(annotated: Iterable[Annotated], roles: Mapping[str, tuple[str
     out = []
     for routine in annotated:
         role_, kind = roles.get(routine.name.lower(), ("implemented_by_driver" if routine.kind == "callback" else "called_by_driver", routine.kind))
-        for condition, span in routine.cases:
+        nothing: list[tuple[Condition, Span | None]] = [(Condition(), None)]  # only an effect is annotated
+        for condition, span in routine.cases or nothing:
             out.append(Entry(
                 name=routine.name, kind=kind, role=role_, header=routine.header, page="", when=condition.when, condition=condition.text,
                 span=span, source="header", section="annotation", effect=routine.effect,
             ))  # fmt: skip
     return out
+
+
+def annotations_in(table: Path) -> list[Annotated]:
+    """
+    The header annotations that a table holds, so that it can be built anew where sal.csv is not at hand.
+
+    Args:
+        table: A ddis.csv.
+
+    Returns:
+        One record a routine; none when there is no such file.
+    """
+    found: dict[str, Annotated] = {}
+    if not table.is_file():
+        return []
+    with table.open(encoding="utf-8", newline="") as stream:
+        for line in csv.DictReader(stream):
+            if line["source"] != "header":
+                continue
+            when = dict(part.split("=", 1) for part in line["when"].split("; ") if part)
+            words = line["condition"] if line["condition"] != Condition(when).text else ""
+            cases = ((Condition(when, words), Span(rank(line["min"]), rank(line["max"]))),) if line["max"] else ()
+            known = found.get(line["name"])
+            kind = line["kind"] if line["kind"] != "macro" else "function"
+            found[line["name"]] = Annotated(line["name"], kind, line["header"], (*(known.cases if known else ()), *cases), line["effect"])
+    return list(found.values())
 
 
 def build(pages: Iterable[Page], annotated: Iterable[Annotated]) -> tuple[list[Entry], Summary]:

@@ -10,7 +10,6 @@ import numpy as np
 
 from kb.index import LOCK, OWNER, Generation, IndexMissingError
 from kb.index.vectors import COLLECTION, VectorsError, open_chroma
-from kb.index.words import best
 
 SAMPLE = 40  # chunks asked for, evenly spread over the rows, the last one among them
 
@@ -26,6 +25,9 @@ def faults(folder: Path, chroma: bool = True) -> list[str]:
     Returns:
         One line a fault, none when it is whole.
     """
+    small = shrunk(folder)
+    if small:
+        return [f"{small} is missing or truncated"]
     try:
         generation = Generation(folder)
         vectors = generation.vectors
@@ -76,6 +78,21 @@ def _chroma_faults(folder: Path, generation: Generation, sample: list[int]) -> l
     except Exception as error:  # chromadb raises bare and Rust exceptions for a broken database
         out.append(f"Chroma cannot be queried ({(str(error).splitlines() or [type(error).__name__])[0]})")
     return out
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """The size of every file of a finished generation, for its manifest."""
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "manifest.json"}
+
+
+def shrunk(folder: Path) -> str:
+    """The first file that is missing or shorter than its manifest says; empty when none is."""
+    recorded = manifest_of(folder).get("files", {})
+    for name, size in recorded.items() if isinstance(recorded, dict) else ():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size < size:
+            return str(name)
+    return ""
 
 
 def manifest_of(folder: Path) -> dict[str, object]:

@@ -21,11 +21,17 @@ def out_of_scope(reading: Reading) -> str:
     """
     topics = [key for key, _, _ in reading.cues("out_of_scope")]
     if not topics:
+        named = [one for one in reading.mentions if one.kind in ("ddi", "irql", "unknown_name") or one.kind == "row" or one.kind == "fact" and one.table != "windows"]
+        if not named and not reading.cues("domain") and not reading.snippets and len(reading.tokens) > 3:
+            return "small talk"
         return ""
     strong = [one for one in reading.mentions if one.kind in ("ddi", "irql") or one.kind == "row" and one.table in ("routines", "locks", "allocators", "pool_arguments", "objects")]
     bugs = reading.rows("bugchecks")
     first = topics[0]
-    windows = [one for one in reading.mentions if one.kind == "ddi" or one.kind == "row" and one.table in ("routines", "pool_arguments", "allocators")]
+    words = {token.word for token in reading.tokens}
+    windows = [one for one in reading.mentions if one.kind == "ddi" or one.kind == "row" and one.table == "pool_arguments"] or words & {"windows", "wdm", "kmdf", "wdf", "minifilter", "ndis"} - (
+        {"windows"} if first == "other systems" and "no" in words else set()
+    )
     if first == "exploits" or first == "other systems" and not windows:
         return first
     if strong or (bugs and first not in ("end-user crash help", "small talk", "GPU memory")):

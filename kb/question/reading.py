@@ -87,8 +87,10 @@ class Site:
             use["routine"] = self.routine
         if self.highest:
             use["irql.lowest"], use["irql.highest"] = self.lowest, self.highest
-        if self.claim:
+        if self.claim and (self.routine or not self.locks):
             use["claim.lowest"], use["claim.highest"] = self.claim
+        elif self.claim:
+            use["lock.claim.lowest"], use["lock.claim.highest"] = self.claim
         if self.locks:
             use["lock"] = self.locks
         return use
@@ -125,7 +127,7 @@ class Reader:
             code = [line for line in lines if CODE_LINE.match(line) or re.match(r"\s*[{}#]", line) or "//" in line]
             snippets = ("\n".join(code),)
             prose = "\n".join(line for line in lines if line not in code)
-        tokens = tokenize(prose)
+        tokens = self.vocabulary.corrected(tokenize(prose))
         numbers = clauses(tokens)
         negations = [(first, last) for _, first, last in self.vocabulary.cues("negation", tokens)]
         mentions = scoped(self.vocabulary.find(tokens), numbers, negations, tokens)
@@ -272,6 +274,10 @@ class Reading:
                 gap = one.clause - before[-1].clause if before else 9
                 if before and claim and gap <= 2:
                     target = before[-1]
+            about = next((lock for lock in self.rows("locks") if lock.clause == one.clause and lock.last < one.first), None)
+            if target is None and about is not None and {token.word for token in self.tokens[about.last + 1 : one.first]} & {"raise", "raises", "raised", "go", "mean", "set"}:
+                near.append(Site(one.clause, locks=(about.value,), claim=(low, high), words=[about.words, one.words], first=about.first))
+                continue  # "a fast mutex raises to DISPATCH_LEVEL" says something of the lock
             if target is None and claim and self.interrogative(one.clause):
                 continue  # "does it come in at DISPATCH_LEVEL?" asks, it places nothing
             if target is None:
@@ -425,7 +431,7 @@ class Reading:
             picked = [first]
             for one in chosen[1:]:
                 between = {token.word for token in self.tokens[picked[-1].last + 1 : one.first]}
-                if between <= {"/", "and", "or", ","} and between & {"/", "and", "or", ","}:
+                if between <= {"/", "and", "or", ",", "+", "&"} and between:
                     picked.append(one)
             waited = [
                 one for one in self.rows("locks") if not self.held_by_cue(one) and any(name in (self.terms.tables["locks"][one.value].more.get("acquire") or ()) for name in (pick.value for pick in picked))
@@ -507,7 +513,9 @@ class Reading:
         after = [token.word for token in self.tokens[mention.last + 1 : mention.last + 4]]
         before = {token.word for token in self.tokens[max(0, mention.first - 3) : mention.first]}
         head = after[:3]
-        followed = bool(head) and (head[0] in CALLBACK_WORDS or len(head) > 1 and head[1] in CALLBACK_WORDS and head[0] not in ("in", "from", "the", "a", "my", "at", "inside", "and", "or", ",", "out", "(", ")"))
+        stop = ("in", "from", "the", "a", "my", "at", "inside", "and", "or", ",", "out", "(", ")", ".", "?", ":", "of", "on", "under", "with", "to", "by")
+        place = next((at for at, word in enumerate(head) if word in CALLBACK_WORDS), None)
+        followed = place is not None and not any(word in stop for word in head[:place])
         return (followed or bool(before & {"registered", "register"})) and bool(self.rows("routines") or followed)
 
     def is_held(self, mention: Mention, calls: list[Mention]) -> bool:
@@ -562,7 +570,7 @@ class Reading:
             uses += [{**base, **{name: value for name, value in place.items() if name not in ("lock",)}, "act": "context"} for place in places if "routine" in place]
         given = self.given_pool()
         if given and kind in ("decision", "api_irql", "context") and any("irql.highest" in place or "routine" in place or "lock" in place for place in places):
-            if any(key == "touch" for key, _, _ in self.cues("acts")):
+            if self.cues("passive_memory"):
                 return [{**base, **place, "act": "touch", "memory.pool": given, "said.pool": "true"} for place in places if place]
         run = self.named_facts("code.pageable")
         if run and kind in ("decision", "context", "api_irql", "linux") and not uses:
@@ -625,6 +633,8 @@ class Reading:
     def memory_uses(self, subjects: list[tuple[str, str]], sites: list[Site], base: Use) -> list[Use]:
         """The uses of the memory asked about: at each place, what the clause says is done there."""
         base = {name: value for name, value in base.items() if name != "memory.pool"}
+        if self.pool_mentions() and base.get("memory.place") in ("user_buffer", "stack"):
+            del base["memory.place"]  # the other end of a copy
         called = {act for _, name in subjects for act in self.acts_of(name)}
         acts_in_text = tuple(dict.fromkeys(key for key, _, _ in self.cues("acts") if key in MEMORY_ACTS))
         uses: list[Use] = []
@@ -667,9 +677,16 @@ CALLBACK_WORDS = ("callback", "routine", "handler", "completion", "function", "n
 CONDITION_STOP = set("the a an is are of in on if when or and to be for with that by not no another other value object state call called caller it its set from".split())
 
 
+def condition_words(text: str) -> tuple[set[str], set[str]]:
+    """Identifiers of a condition, and its content words, both normalized."""
+    tokens = [token for token in tokenize(text.replace("`", "")) if token.text[0].isalnum()]
+    names = {token.word for token in tokens if "_" in token.text or re.search(r"[a-z][A-Z]|^[A-Z]+[0-9]", token.text)}
+    return names, {token.word for token in tokens} - CONDITION_STOP
+
+
 def matching_condition(conditions: list[str], words: list[str]) -> str:
     """
-    The one condition whose distinctive words all stand in the text.
+    The one condition whose distinctive words stand in the text.
 
     Args:
         conditions: Conditions in words, of one routine.
@@ -680,25 +697,24 @@ def matching_condition(conditions: list[str], words: list[str]) -> str:
         matches the condition that speaks of another value.
     """
     said = {singular(word) for word in words}
-    denied = bool(said & {"not", "no", "without", "isn't", "don't"})
-    sets = [{singular(token.text) for token in tokenize(one.replace("`", "")) if token.text.isidentifier() or token.text.isalnum()} - CONDITION_STOP for one in conditions]
+    denied = bool(said & {"not", "no", "without", "isn't", "don't", "doesn't", "nothing"})
     found = []
-    for number, (condition, held) in enumerate(zip(conditions, sets, strict=True)):
-        others = set().union(*(other for place, other in enumerate(sets) if place != number)) if len(sets) > 1 else set()
-        own = held - others
-        negative = bool(re.search(r"\b(not|no)\b", condition))
-        twin = [place for place, other in enumerate(sets) if place != number and (other & held) and bool(re.search(r"\b(not|no)\b", conditions[place])) != negative]
-        key = own or (held if twin else set())
-        parts = [part for part in re.split(r"\bor\b", condition)]
-        hit = key and key <= said or len(parts) > 1 and any(
-            (words_of := {singular(token.text) for token in tokenize(part.replace("`", "")) if token.text.isidentifier() or token.text.isalnum()} - CONDITION_STOP) and words_of <= said and not words_of & others for part in parts
-        )
-        if hit and (negative == denied or not twin):
-            found.append(condition)
+    for number, condition in enumerate(conditions):
+        others = [part for place, other in enumerate(conditions) if place != number for part in re.split(r"\bor\b", other)]
+        for part in re.split(r"\bor\b", condition):
+            names, content = condition_words(part)
+            negative = bool(re.search(r"\b(not|no)\b", part))
+            rivals = [other for other in others if bool(re.search(r"\b(not|no)\b", other)) == negative]
+            shared = set().union(*(condition_words(other)[1] for other in rivals)) if rivals else set()
+            own = (names or content) - shared
+            hit = bool(names) and names <= said or not names and bool(own & said) and len(content & said) >= 0.6 * len(content)
+            if hit and own and negative == denied:
+                found.append(condition)
+                break
     if len(found) == 1:
         return found[0]
     if not found:
-        families = {"_".join(name.split("_")[:2]) for held in sets for name in held if name.count("_") >= 2}
+        families = {"_".join(name.split("_")[:2]) for condition in conditions for name in condition_words(condition)[0] if name.count("_") >= 2}
         family = any("_".join(word.lower().split("_")[:2]) in families for word in words if word.count("_") >= 2)
         rest = [one for one in conditions if re.search(r"\b(another|other)\b", one)]
         if family and len(rest) == 1:
@@ -717,7 +733,7 @@ def merge_locks(sites: list[Site]) -> list[Site]:
             site.locks = out[-1].locks
             site.words = out[-1].words + site.words
             out[-1] = site
-        elif out and site.highest and not site.routine and out[-1].routine and not out[-1].highest and not out[-1].claim and site.clause - out[-1].clause <= 1:
+        elif out and site.highest and not site.fixed and not site.routine and out[-1].routine and not out[-1].highest and not out[-1].claim and site.clause - out[-1].clause <= 1:
             out[-1].lowest, out[-1].highest = site.lowest, site.highest
             out[-1].words += site.words
         else:

@@ -81,6 +81,13 @@ def tokenize(text: str) -> list[Token]:
     return tokens
 
 
+DOMAIN_EXTRA = {"routine", "completion", "callback", "worker", "item", "pool", "paged", "nonpaged", "spin", "lock", "mutex", "dispatch", "passive", "level", "driver", "interrupt", "cancel", "timer", "thread", "memory", "allocate", "touch"}
+COMMON = set(
+    "cool poll tool polls paced paper papers packed packet parked passed passes pasted path paths pause peak plain play please plus point points post posts lack luck look looks last late later latest lead leads leave leaves left less level list lists live local lock locks log logs long loop lose lots love time timed times tired trace trade train tree trees tries true trust turn types word words work works world would write wrong event even ever every driven drive drives river cancels canceled cards care careful case cases cause causes safe same sand save says send sense sent sets shall shape share should show side sign since site size some soon sort spend spent spot stand start state stay step still stop store style such suit sure take taken tale talk task team tell than thank that their them then there these they thing think this those threat though thread touch tough"
+    .split()
+)
+
+
 class Vocabulary:
     """All phrases of facts, tables and levels, ready to be found in a text."""
 
@@ -111,6 +118,10 @@ class Vocabulary:
             entries.sort(key=lambda entry: -len(entry[0]))
         self.acquirers = {name.lower(): row.id for row in reversed(list(terms.tables.get("locks", {}).values())) for name in row.more.get("acquire") or ()}
         self.releasers = {name.lower(): row.id for row in reversed(list(terms.tables.get("locks", {}).values())) for name in row.more.get("free") or ()}
+        self._domain = sorted({word for phrase in self._phrases.values() for words, payload in phrase for word in words if len(word) >= 4 and word.isalpha() and payload[0] != "row"} | DOMAIN_EXTRA)
+        self._known = set(self._domain) | {word for row in terms.rows() for word in (singular(one) for one in re.findall(r"[A-Za-z]+", row.note + " " + row.title))} | {
+            singular(word) for phrase in self._phrases.values() for words, _ in phrase for word in words
+        } | {singular(word) for group in terms.words.values() for phrase in (sum((list(part) for part in group.values()), []) if isinstance(group, dict) else group) for word in re.findall(r"[A-Za-z]+", str(phrase))} | COMMON
         self._cues: dict[str, dict[str, list[tuple[str, ...]]]] = {}
         self._cue_index: dict[str, dict[str, list[tuple[tuple[str, ...], str]]]] = {}
 
@@ -123,6 +134,27 @@ class Vocabulary:
             entries.append((words, payload))
         if len(words) == 1 and len(words[0]) >= 7:
             self._singles.add(words[0])
+
+    def corrected(self, tokens: list[Token]) -> list[Token]:
+        """
+        Repair the spelling of the field's words: `pagd pol`, `completon rutine`.
+
+        Args:
+            tokens: From `tokenize`.
+
+        Returns:
+            The same tokens, a misspelt one with the word it stands for; words that our own texts use elsewhere stay as they are.
+        """
+        return [replace(token, word=self._repair(token.word)) if len(token.word) >= 4 and token.word.isalpha() and token.text.islower() else token for token in tokens]
+
+    @functools.lru_cache(maxsize=8192)  # noqa: B019 - one vocabulary lives as long as the process
+    def _repair(self, word: str) -> str:
+        if word in self._known or word in self.ddis:
+            return word
+        limit = 1 if len(word) < 7 else 2
+        alike = [one for one in self._domain if one[0] == word[0] and abs(len(one) - len(word)) <= limit]
+        best = min(((DamerauLevenshtein.distance(word, one, score_cutoff=limit), one) for one in alike), default=(9, word))
+        return best[1] if best[0] <= limit else word
 
     def find(self, tokens: list[Token]) -> list[Mention]:
         """

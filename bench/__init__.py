@@ -1,0 +1,1 @@
+"""Side-by-side measurements against the stock LangChain chain: `python -m bench`."""
