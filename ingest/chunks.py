@@ -84,7 +84,8 @@ class Splitter:
         out: list[str] = []
         held: list[str] = []
         used = 0
-        for block, length in [piece for block, length in blocks for piece in ([(block, length)] if length <= room else self._cut(block, room))]:
+        pieces = [piece for entry in blocks for piece in ([entry] if entry[1] <= room else self._cut(entry[0], room))]
+        for block, length in pieces:
             if held and used + length > room:
                 out.append("\n".join(held))
                 held, used = [], 0

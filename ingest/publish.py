@@ -113,7 +113,7 @@ class _Work:
         self.folder, self.progress, self.summary = folder, progress, Summary()
         self.old = folder / GENERATIONS / current if current else None
         self.manifest: dict[str, Any] = dict(manifest_of(self.old)) if self.old else {}
-        self.known = {name: Source(name, entry["location"], tuple(entry["folders"]), entry["layout"], entry["fingerprint"]) for name, entry in self.manifest.get("origins", {}).items()}
+        self.known = {name: Source(name, entry["location"], tuple(entry["folders"]), entry["layout"], entry.get("fingerprint", "")) for name, entry in self.manifest.get("origins", {}).items()}
         if self.old is None or self.manifest.get("format") != FORMAT or not _readable(self.old):
             self.old, self.manifest = None, {}  # built again from the sources, which are remembered
         numbers = [int(path.name) for path in (folder / GENERATIONS).glob("*") if path.name.isdigit()]

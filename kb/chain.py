@@ -88,7 +88,15 @@ class Assistant:
     def answer(self, question: Question) -> Answer:
         """The answer to a question that is read already."""
         verdict = decide(question.uses, self.knowledge, question.proposed) if question.uses and not question.refusal else Verdict()
-        answer = compose(question, verdict, self.knowledge, self.find, self.retriever(), self.notice)
+        reviewed = None
+        if question.snippets and not question.refusal:
+            from kb.snippet import review  # tree-sitter, wanted for pasted code only
+
+            reviewed = review("\n\n".join(question.snippets), question.places, self.knowledge)
+            outcome = "forbidden" if reviewed.findings else "allowed" if reviewed.uses else "none"
+            steps = tuple(dict.fromkeys(step for finding in reviewed.findings for step in finding.steps))
+            verdict = Verdict(outcome=outcome, pool=reviewed.pool, derivation=steps)
+        answer = compose(question, verdict, self.knowledge, self.find, self.retriever(), self.notice, reviewed)
         if answer.abstained:
             self.log_gap(answer)
         return answer

@@ -361,7 +361,8 @@ class Place:
                 self.highest = row.more["requires"]["highest"]
             elif self.highest is None:
                 continue
-            self.facts.setdefault("apcs", str(row.more.get("apcs", "enabled")))
+            if row.more.get("apcs") not in (None, "enabled"):
+                self.facts["apcs"] = str(row.more["apcs"])
             self.steps.append(Step(f"locks/{row.id}", row.note, ("lock",), row.citations, (*LEVEL_FACTS, "apcs")))
 
 
@@ -424,8 +425,8 @@ def candidate_rows(ddi: Ddi, facts: Facts) -> tuple[list[DdiRow], list[DdiRow], 
     maybe: list[DdiRow] = []
     headers: list[DdiRow] = []
     missing: list[str] = []
-    corrected = [row for row in ddi.rows if row.source == "correction"]
-    pages = corrected or [row for row in ddi.rows if row.source != "header"] or list(ddi.rows)
+    working = ddi.working
+    pages = list(working)
     remarks = [row for row in pages if row.source == "remarks"]
     if remarks and any(not row.when and not row.condition for row in remarks):
         pages = remarks  # an unconditional sentence in the Remarks outranks the front matter
@@ -444,7 +445,7 @@ def candidate_rows(ddi: Ddi, facts: Facts) -> tuple[list[DdiRow], list[DdiRow], 
     outranking = [row for row in plain if row.source in ("remarks", "correction")]
     plain = outranking or plain
     for row in ddi.rows:
-        if row.source == "header" and row not in pages:
+        if row.source == "header" and row not in working:
             truth, _ = holds(row.when, facts) if row.when else (("unknown", ()) if row.condition else ("true", ()))
             if truth == "true":
                 headers.append(row)

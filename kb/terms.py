@@ -167,6 +167,8 @@ class Terms:
     tables: Mapping[str, Mapping[str, Row]]
     words: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """`phrases.yaml`: how people mark acts, places, negation and kinds of question."""
+    spoken: tuple[tuple[str, tuple[tuple[tuple[str, ...], ...], ...]], ...] = ()
+    """`spoken.yaml`: what people say for a call: the routine, and its patterns of alternatives."""
     registers: Mapping[str, str] = field(default_factory=dict)
     """`registers.csv`: the callback type that a routine (in lower case) registers."""
     arguments: tuple[Mapping[str, Any], ...] = ()
@@ -327,10 +329,14 @@ def load_terms(folder: Path = KNOWLEDGE) -> Terms:
     words: dict[str, Any] = {}
     arguments: tuple[dict[str, Any], ...] = ()
     registers: dict[str, str] = {}
+    spoken: tuple[tuple[str, tuple[tuple[tuple[str, ...], ...], ...]], ...] = ()
     try:
         facts = read_facts(folder / "facts.yaml")
         words = read_yaml(folder / "phrases.yaml")
         arguments = tuple(read_yaml(folder / "arguments.yaml"))
+        spoken = tuple(
+            (str(entry["ddi"]), tuple(tuple(tuple(word.split("|")) for word in str(pattern).split()) for pattern in entry["says"])) for entry in read_yaml(folder / "spoken.yaml")
+        )
         registers = read_registers(folder / "registers.csv")
     except KnowledgeError as error:
         faults.append(str(error))
@@ -341,4 +347,4 @@ def load_terms(folder: Path = KNOWLEDGE) -> Terms:
             faults.append(str(error))
     if faults:
         raise KnowledgeError("\n".join(faults))
-    return Terms(facts=facts, tables=tables, words=words, arguments=arguments, registers=registers)
+    return Terms(facts=facts, tables=tables, words=words, arguments=arguments, registers=registers, spoken=spoken)

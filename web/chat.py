@@ -18,7 +18,7 @@ from web.limits import too_long
 HERE = Path(__file__).parent
 CSS = HERE / "style.css"
 NAME = "Poolwise"
-TAGLINE = "Which pool, at which IRQL, and why: kernel-mode memory in Windows drivers, answered with the documentation beside it."
+TAGLINE = "Which pool, at which IRQL, and why: kernel-mode memory in Windows drivers"
 KEPT = 40  # turns shown; older ones leave the page
 IDLE_SECONDS = 4 * 3600  # after which a conversation is forgotten
 EXAMPLES = (
@@ -80,10 +80,10 @@ def header() -> str:
     )
 
 
-def check_text(text: str, *_others: Any) -> dict[str, Any]:
-    """Refuse what is empty or too long before it is queued."""
+def check_text(text: str, _so_far: Conversation) -> list[dict[str, Any]]:
+    """Refuse what is empty or too long before it is queued; Gradio wants an entry an input."""
     fault = too_long(text)
-    return dict(gr.validate(not fault, fault))
+    return [gr.validate(not fault, fault), gr.validate(True, "")]
 
 
 def answer_turn(assistant: Answers, text: str, so_far: Conversation) -> Iterator[tuple[str, Conversation]]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from kb.answer import Answer, Cited, Finding
+from kb.answer.cites import page_title
 from web.markdown import highlight, render
 
 VERDICTS = {"allowed": ("✓", "Allowed"), "forbidden": ("✕", "Not allowed"), "undetermined": ("?", "It depends")}
@@ -45,7 +46,7 @@ def turn(number: int, asked: str, answer: Answer) -> str:
             ask_back(answer),
             carried(answer),
             sources(number, answer.citations),
-            how_read(answer),
+            how_read(number, answer),
             actions(asked, answer),
         )
     )
@@ -190,7 +191,7 @@ def sources(number: int, citations: Sequence[Cited]) -> str:
     if not citations:
         return ""
     items = "".join(source(number, cited) for cited in citations)
-    return f'<details class="pw-sources"><summary>Sources <span class="pw-count">{len(citations)}</span></summary><ol>{items}</ol></details>'
+    return f'<details class="pw-sources" id="sources-{number}"><summary>Sources <span class="pw-count">{len(citations)}</span></summary><ol>{items}</ol></details>'
 
 
 def source(number: int, cited: Cited) -> str:
@@ -210,7 +211,7 @@ def source(number: int, cited: Cited) -> str:
         passage = f'<blockquote class="{kind}"><span class="pw-who">{who}</span>{passage}</blockquote>'
     return (
         f'<li id="{source_id(number, cited)}" value="{cited.n}" tabindex="-1"><div class="pw-head"><span class="pw-n" aria-hidden="true">{cited.n}</span>'
-        f'<span class="pw-title">{title}</span>{labels}</div>{where}{passage}</li>'
+        f'<div class="pw-names"><span class="pw-title">{title}</span>{labels}</div></div>{where}{passage}</li>'
     )
 
 
@@ -230,13 +231,16 @@ def local_address(url: str) -> str:
 
 def quoted(cited: Cited) -> tuple[str, bool]:
     """The passage as HTML with the supporting words marked, and whether the words are ours rather than the page's."""
-    own = getattr(cited, "ours", None)
-    if own is None:
-        own = cited.kind in OURS or not all(term.lower() in cited.text.lower() for term in cited.terms)
     text = cited.text.strip()
     if len(text) > SHOWN:
         text = text[:SHOWN].rsplit(" ", 1)[0] + " …"
-    return marked(text, cited.terms).replace("\n\n", "<br><br>"), bool(own)
+    return marked(text, cited.terms).replace("\n", "<br>"), is_ours(cited)
+
+
+def is_ours(cited: Cited) -> bool:
+    """Whether the text is our summary: always for our own texts and for sources outside, else when the page is not ingested, so that only its address named it."""
+    page = cited.url.partition("/drivers/")[2].partition("#")[0]
+    return cited.kind in OURS or cited.outside or cited.title == page_title(page, cited.url)
 
 
 def marked(text: str, terms: Sequence[str]) -> str:
@@ -252,14 +256,14 @@ def marked(text: str, terms: Sequence[str]) -> str:
     return "".join([*pieces, html.escape(text[start:])])
 
 
-def how_read(answer: Answer) -> str:
+def how_read(number: int, answer: Answer) -> str:
     """The facts that were read from the question, folded: a misreading must be easy to see."""
     facts = [fact for fact in answer.question.facts if not fact.carried]
     if answer.abstained or not facts:
         return ""
     rows = "".join(f"<tr><td><code>{html.escape(fact.name)}</code></td><td><code>{html.escape(str(fact.value))}</code></td><td>{html.escape(fact.words)}</td></tr>" for fact in facts)
     return (
-        '<details class="pw-read"><summary>How the question was read</summary><div class="pw-table" role="region" aria-label="Facts" tabindex="0"><table>'
+        f'<details class="pw-read" id="read-{number}"><summary>How the question was read</summary><div class="pw-table" role="region" aria-label="Facts" tabindex="0"><table>'
         f'<thead><tr><th scope="col">fact</th><th scope="col">value</th><th scope="col">from the words</th></tr></thead><tbody>{rows}</tbody></table></div></details>'
     )
 

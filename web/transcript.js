@@ -41,7 +41,13 @@ element.addEventListener("click", (event) => {
   }
 });
 
+const open = new Set(); // ids of what the reader has unfolded, kept when a new turn is shown
+element.addEventListener("toggle", (event) => {
+  if (event.target.isConnected) open[event.target.open ? "add" : "delete"](event.target.id);
+}, true);
+
 watch("value", () => {
+  open.forEach((id) => { const folded = document.getElementById(id); if (folded) folded.open = true; });
   const turns = element.querySelectorAll(".pw-turn");
   const last = turns[turns.length - 1];
   if (!last) return;

@@ -171,7 +171,9 @@ class Reader:
             later = re.match(rf"^(?P<main>{re.escape(trailing['main'])},? {re.escape(trailing['how'])}\b.*?),? (?P<how>{_CONNECT})\b (?P<clause>.*)$", text, re.IGNORECASE)
             trailing = later if later and later["main"] != trailing["main"] else None
         span = self._main(text)
-        if span is None or re.search(r"\b(?:if|unless|when|whenever|except|only if|provided|as long as|in which case|in the following|in this case)\b", text[mentions(text)[0].end :]):
+        if span is None or re.search(
+            r"\b(?:if|unless|when|whenever|except|only if|provided|as long as|in which case|in the following|in this case)\b", text[mentions(text)[0].end :]
+        ):
             return None
         return [Statement(span, None, where)]
 

@@ -12,6 +12,7 @@ from kb.answer.cites import Cites, PassageSource
 from kb.answer.record import Answer, Cited, Finding
 from kb.engine import Knowledge, Verdict
 from kb.question import Question
+from kb.snippet import Review
 from kb.retriever import Passage
 from kb.terms import Row
 
@@ -19,7 +20,7 @@ Find = Callable[[Question], Sequence[Passage]]
 MARK = re.compile(r"\[(\d+)\](?!\()")
 
 
-def compose(question: Question, verdict: Verdict, knowledge: Knowledge, find: Find, source: PassageSource | None = None, notice: str = "") -> Answer:
+def compose(question: Question, verdict: Verdict, knowledge: Knowledge, find: Find, source: PassageSource | None = None, notice: str = "", review: Review | None = None) -> Answer:
     """
     Write the answer.
 
@@ -30,6 +31,7 @@ def compose(question: Question, verdict: Verdict, knowledge: Knowledge, find: Fi
         find: Retrieves passages for a question; called only when the shape wants some.
         source: Shows the paragraphs of ingested pages.
         notice: One line for the reader about the index.
+        review: What there is to say about pasted code.
 
     Returns:
         The answer; every `[n]` in it is in its citations and every citation is used.
@@ -40,7 +42,7 @@ def compose(question: Question, verdict: Verdict, knowledge: Knowledge, find: Fi
     if question.unknown_names and unknown_is_subject(question, verdict):
         text = refusals.unknown_names(question, knowledge, cites)
         return finished(Answer(question, Verdict(), text, abstained=True, notice=notice), cites, verdict)
-    text = shape(question, verdict, knowledge, cites)
+    text = shape(question, verdict, knowledge, cites) if review is None else code(review, verdict, knowledge, cites)
     passages: Sequence[Passage] = ()
     if not text.strip() or question.kind in ("why", "howto") or verdict.outcome == "none" and question.kind not in ("bugcheck", "code"):
         passages = find(question)
@@ -58,7 +60,8 @@ def compose(question: Question, verdict: Verdict, knowledge: Knowledge, find: Fi
     carried = [name for name in question.carried if name not in ("act",)]
     if carried:
         text += f"\n\n*Carried over from before: {', '.join(f'`{name}`' for name in carried)}.*"
-    answer = Answer(question, verdict, text, ask_back=ask, choices=choices, notice=notice)
+    findings = tuple(Finding(one.rule, one.line, one.message, one.fix) for one in review.findings) if review is not None else ()
+    answer = Answer(question, verdict, text, findings=findings, ask_back=ask, choices=choices, notice=notice)
     return finished(answer, cites, verdict)
 
 
@@ -100,6 +103,36 @@ def shape(question: Question, verdict: Verdict, knowledge: Knowledge, cites: Cit
     if kind == "decision":
         return shapes.decision(question, verdict, knowledge, cites) if verdict.judgements else ""
     return ""
+
+
+def code(review: Review, verdict: Verdict, knowledge: Knowledge, cites: Cites) -> str:
+    """Markdown for pasted code: what is wrong at which line and why, or that nothing certain was found."""
+    lines = []
+    if review.findings:
+        count = len(review.findings)
+        lines.append(f"**{count} problem{'s' if count > 1 else ''} in this code.**")
+        for one in review.findings:
+            lines += ["", f"**Line {one.line}.** {shapes.coded(shapes.sentence(one.message))}{cites.marks(one.citations, 4)}"]
+            because = [step for step in one.steps if step.citations][:4]
+            if because:
+                lines += ["", *(f"- {shapes.coded(shapes.sentence(step.says))}{cites.marks(step.citations, 2)}" for step in because)]
+            if one.fix:
+                lines += ["", f"*What to do:* {shapes.coded(shapes.sentence(' '.join(one.fix.split())))}"]
+    else:
+        lines.append("**I found nothing in this code that the rules forbid.** Only what is certain from the code and your words was judged; a caller at a higher IRQL, or a macro that hides a lock, can change that.")
+        seen = list(dict.fromkeys(str(use.get("ddi")) for use in review.uses if use.get("ddi")))
+        rows = []
+        for name in seen[:6]:
+            ddi = knowledge.ddis.find(name)
+            if ddi is not None and ddi.max:
+                rows.append(f"- `{ddi.name}`: {shapes.span(ddi.min or 'PASSIVE_LEVEL', ddi.max)}{cites.marks(shapes.ddi_citations(ddi, ddi.rows), 1)}")
+        if rows:
+            lines += ["", "What it calls, and the documented levels:", "", *rows]
+    advice = [value for name, value, _ in review.facts if name == "advice"]
+    if advice:
+        lines += ["", "**Worth knowing**", "", *(f"- {shapes.coded(shapes.sentence(value))}" for value in dict.fromkeys(advice))]
+    del verdict
+    return "\n".join(lines)
 
 
 RELATED = 3  # official passages shown under an explanation

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from kb.answer.cites import Cites
 from kb.ddis import Ddi
-from kb.engine import Judgement, Knowledge, Step, Verdict, row_words, span
+from kb.engine import Judgement, Knowledge, Step, Verdict, ddi_citations, row_condition, row_words, span
 from kb.question import Question
 from kb.terms import LEVELS, Row, text_of
 
@@ -220,16 +220,12 @@ def call_headline(question: Question, verdict: Verdict, knowledge: Knowledge) ->
 
 def level_table(ddi: Ddi, cites: Cites) -> list[str]:
     """The documented IRQL of a DDI, a row a condition, with its sources."""
-    from kb.engine import ddi_citations
-
     rows = [row for row in ddi.rows if row.min or row.max]
     if not rows:
         return [f"The reference page of `{ddi.name}` states no IRQL{cites.marks(ddi_citations(ddi, ddi.rows), 1)}."]
     lines = ["| condition | IRQL | source |", "| --- | --- | --- |"]
     seen = set()
     for row in rows:
-        from kb.engine import row_condition
-
         condition = row_condition(row) or "always"
         entry = (condition, row.min, row.max, row.source)
         if entry in seen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,18 +12,64 @@ if TYPE_CHECKING:
     from kb.question.reading import Question, Reading, Site, Use
 
 PLACE_FACTS = ("routine", "irql.lowest", "irql.highest", "lock", "claim.lowest", "claim.highest")
-SUBJECT_FACTS = ("ddi", "acquired", "object")
-LONG = 28  # words from which a text with its own subject is taken as a new question
+SUBJECT_FACTS = ("ddi", "acquired", "object", "condition", "pool.argument")
+MEMORY_ACTS = ("allocate", "touch", "free", "store")
+LONG = 28  # words up to which `it`, `there` or `and` lean on what was said before
+SHORT = 16  # words up to which a text that is not complete in itself does
 
 
-def is_follow_up(reading: Reading) -> bool:
-    """Whether the text leans on what was said before: it begins with `and`, `what about`, `mine`, or is short and uses `it`, `there`."""
+def is_follow_up(question: Question, reading: Reading) -> bool:
+    """Whether the text leans on what was said before: it begins with `and`, `what about`, `mine`, uses `it` or `there`, or is short and incomplete."""
     if not reading.tokens:
         return False
     cues = reading.cues("follow_up")
-    if any(first == 0 for _, first, _ in cues):
+    if any(first == 0 for _, first, _ in cues) or cues and len(reading.tokens) <= LONG:
         return True
-    return bool(cues) and len(reading.tokens) <= LONG
+    placed = any("routine" in use or "irql.highest" in use or "lock" in use for use in question.uses)
+    subject = any(name in use for use in question.uses for name in SUBJECT_FACTS)
+    return len(reading.tokens) <= SHORT and not (placed and (subject or question.asks_pool))
+
+
+def bare_values(reading: Reading, earlier: Question) -> dict[str, str]:
+    """
+    Facts that single words state when the question before leaves only one thing they can mean.
+
+    Args:
+        reading: The follow-up's words: `and with TRUE?`, `10 ms?`, `and dispatch?`, `without that flag`.
+        earlier: The question before.
+
+    Returns:
+        Fact to value.
+    """
+    pending = set(earlier.shared)
+    for name in earlier.ddis[:1]:
+        ddi = reading.ddi_table.find(name)
+        pending |= {fact for row in (ddi.rows if ddi is not None else ()) for fact in row.when}
+    for use in earlier.uses:
+        for table, key in (("routines", "routine"), ("locks", "lock")):
+            value = use.get(key)
+            for one in value if isinstance(value, tuple) else (value,):
+                row = reading.terms.row(table, str(one))
+                pending |= {fact for case in (row.more.get("cases") or () if row is not None else ()) for fact in case["when"]}
+    found: dict[str, str] = {}
+    words = [token.text for token in reading.tokens]
+    lowered = {word.lower() for word in words}
+    if "argument.wait" in pending and lowered & {"true", "false"}:
+        found["argument.wait"] = "true" if "true" in lowered else "false"
+    if "wait.timeout" in pending and re.search(r"\b[1-9]\d*\s*(ms|msec|millisecond|second|sec|us)s?\b", reading.text, re.I):
+        found["wait.timeout"] = "nonzero"
+    if "execution.level" in pending and len(words) <= 6 and not reading.cues("irql_question"):
+        for one in reading.mentions:
+            if one.kind == "irql" and one.value in ("PASSIVE_LEVEL", "DISPATCH_LEVEL") and "level" not in one.words.lower():
+                found["execution.level"] = "passive" if one.value == "PASSIVE_LEVEL" else "dispatch"
+    quoted = re.search(r"[\"'\u201c]([^\"'\u201d]*%[^\"'\u201d]*)[\"'\u201d]", reading.text)
+    if "unicode.conversion" in pending and quoted:
+        found["unicode.conversion"] = "true" if re.search(r"%[-+0-9.]*(?:[CS]|l[cs]|w[csZ])", quoted.group(1)) else "false"
+    if "without" in lowered and lowered & {"that", "the", "it"}:
+        for name, value in earlier.shared.items():
+            if value == "true":
+                found[name] = "false"
+    return found
 
 
 def carry(question: Question, reading: Reading, sites: list[Site], earlier: Question) -> Question:
@@ -38,75 +85,154 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
     Returns:
         The question itself when it stands alone, else one whose uses hold the earlier facts, replaced where the text says otherwise.
     """
-    if question.refusal or question.snippets or not is_follow_up(reading):
+    if question.refusal and (question.refusal != "small talk" or len(reading.tokens) > SHORT) or question.snippets or not is_follow_up(question, reading):
         return question
-    words = {singular(token.text) for token in reading.tokens}
-    subject = [use for use in question.uses if any(name in use for name in SUBJECT_FACTS)]
-    own_place = [site.facts() for site in sites if not site.empty()]
-    shared = {**{name: value for name, value in earlier.shared.items() if name not in question.shared}, **question.shared}
-    carried: list[str] = [name for name in earlier.shared if name not in question.shared]
-    only_why = question.kind == "why" and len(reading.tokens) <= 6 and not question.rows and not question.ddis
-    if only_why:
-        return replace(question, kind="why", uses=earlier.uses, ddis=earlier.ddis, rows=earlier.rows, shared=shared, carried=("the whole question",), proposed=earlier.proposed)
-    acts = [key for key, _, _ in reading.cues("acts")]
-    uses: list[Use] = []
-    earlier_uses = [dict(use) for use in earlier.uses]
-    kind = question.kind
-    if subject:
-        uses = [dict(use) for use in subject]
-        if kind == "object_storage":
-            pass
-        elif not own_place and earlier_uses and ("there" in words or "also" in words or not own_place):
-            place = {name: value for name, value in earlier_uses[-1].items() if name in PLACE_FACTS}
-            uses = [{**place, **use} for use in uses]
-            carried += [name for name in place]
-        kind = question.kind
-    elif own_place and earlier_uses:
-        adding = bool(reading.cues("additional")) and not reading.cues("instead")
-        for number, place in enumerate(own_place):
-            last = earlier_uses[-1]
-            base = {name: value for name, value in last.items() if name not in PLACE_FACTS} if not ("lock" in place and "routine" not in place and "irql.highest" not in place) else dict(last)
-            memory = [act for act in acts if act in ("allocate", "touch", "free")]
-            if memory and base.get("act") in ("allocate", "touch", "free", "store"):
-                base["act"] = memory[0]
-                base.pop("object", None)
-            locks = place.get("lock")
-            before = base.get("lock")
-            if isinstance(locks, tuple) and isinstance(before, tuple):
-                place = {**place, "lock": tuple(sorted({*before, *locks}))}
-            if base.get("act") in ("allocate", "touch", "free", "store") and adding and number == 0:
-                uses += earlier_uses
-            uses.append({**base, **place})
-        carried += [name for name in earlier_uses[-1] if name not in PLACE_FACTS]
-        kind = earlier.kind if question.kind in ("decision", "context", "api_irql", "why") else question.kind
-        if any(use.get("act") in ("allocate", "touch", "free") for use in uses) and kind == "object_storage":
-            kind = "decision"
-    elif earlier_uses:
-        uses = earlier_uses
-        for act in acts:
-            if act in ("free", "allocate") and any(use.get("act") in ("allocate", "touch", "free") for use in uses):
-                uses = [{**uses[-1], "act": act}]
-                break
-        carried += [name for use in earlier_uses for name in use]
-        kind = earlier.kind if question.kind in ("decision", "context", "api_irql", "why", "howto") and not question.windows else question.kind
-        if question.windows and earlier.kind == "migration":
-            kind = "migration"
-    else:
-        uses = [dict(use) for use in question.uses]
-        if question.windows and earlier.kind in ("migration", "code"):
-            kind = "migration"
-    uses = [{**use, **{name: value for name, value in question.shared.items() if name != "driver.model"}} for use in uses]
-    uses = [{**{name: value for name, value in earlier.shared.items() if name not in ("driver.model", "memory.place", "memory.pool") or (name == "memory.pool" and use.get("act") == "call")}, **use} for use in uses]
-    ddis = question.ddis or earlier.ddis
+    bare = bare_values(reading, earlier)
+    own_shared = {**question.shared, **bare}
+    if "execution.level" in bare:
+        sites = []
+    shared = {**earlier.shared, **own_shared}
+    kept = tuple(name for name in earlier.shared if name not in own_shared)
+    if question.kind == "why" and reading.cues("tell_more") and len(reading.tokens) <= 6 and not question.shared and not question.rows and not question.ddis and not bare:
+        return replace(question, refusal="", kind="why", uses=earlier.uses, ddis=earlier.ddis, rows=earlier.rows, shared=shared, carried=("the whole question",), proposed=earlier.proposed)
+    if question.bugcheck is None and earlier.bugcheck is not None:
+        number = re.search(r"\b0x([0-9a-fA-F]+)\b", reading.text)
+        if number and not question.ddis:
+            parameters = {**earlier.bugcheck.parameters, 1: int(number.group(1), 16)}
+            return replace(question, refusal="", kind="bugcheck", bugcheck=replace(earlier.bugcheck, parameters={1: parameters[1]}), rows=earlier.rows, carried=("bug check",))
+    before = [dict(use) for use in earlier.uses if use.get("act") != "context"]
+    uses, kind, carried = combine(question, reading, sites, earlier, before)
+    for use in uses:
+        for name, value in own_shared.items():
+            if name != "driver.model":
+                use[name] = value
+        for name in kept:
+            if name not in ("driver.model", "memory.place") and (name != "memory.pool" or use.get("act") in ("call", "acquire")):
+                use.setdefault(name, earlier.shared[name])
+    rows = tuple(dict.fromkeys((*question.rows, *earlier.rows)))
     return replace(
         question,
+        refusal="",
         kind=kind,
         uses=tuple(uses),
         shared=shared,
-        ddis=ddis,
-        rows=tuple(dict.fromkeys((*question.rows, *earlier.rows))),
+        ddis=question.ddis or earlier.ddis,
+        rows=rows,
         proposed=question.proposed or earlier.proposed,
         asks_pool=question.asks_pool or earlier.asks_pool,
         windows=question.windows or earlier.windows,
-        carried=tuple(dict.fromkeys(carried)),
+        carried=tuple(dict.fromkeys((*carried, *kept))),
     )
+
+
+def combine(question: Question, reading: Reading, sites: list[Site], earlier: Question, before: list[Use]) -> tuple[list[Use], str, list[str]]:
+    """
+    The uses of a follow-up.
+
+    Args:
+        question: The text as read alone.
+        reading: Its words.
+        sites: The places it names.
+        earlier: The question before it.
+        before: The uses of that question.
+
+    Returns:
+        The uses, the kind of question, and the names of the facts carried over.
+    """
+    instead = bool(reading.cues("instead"))
+    acquirers = reading.reader.vocabulary.acquirers
+    subject = [dict(use) for use in question.uses if any(name in use for name in SUBJECT_FACTS)]
+    place = [site.facts() for site in sites if not site.empty()]
+    memory_before = [use for use in before if use.get("act") in MEMORY_ACTS]
+    held = [use for use in subject if str(use.get("ddi", "")).lower() in acquirers and not any(reading.asked(one) for one in reading.calls())]
+    if held and memory_before and len(held) == len(subject):
+        place.append({"lock": (acquirers[str(held[0]["ddi"]).lower()],)})
+        subject = []
+    locks = [use for use in subject if use.get("act") == "acquire" and "acquired" in use]
+    if locks and instead and any("lock" in use for use in before) and not reading.calls():
+        return [{**use, "lock": (str(locks[0]["acquired"]),)} if "lock" in use else use for use in before], earlier.kind, names_of(before)
+    storing = any(key == "store" for key, _, _ in reading.cues("acts"))
+    last_lock = next((value for use in reversed(before) if isinstance(value := use.get("lock") or use.get("acquired"), (tuple, str))), None)
+    if storing and not place and last_lock and all(use.get("act") == "acquire" for use in subject) and question.kind != "object_storage":
+        lock = last_lock[0] if isinstance(last_lock, tuple) else last_lock
+        stored = storage_row(reading, lock)
+        if stored:
+            return [{"act": "store", "object": stored}], "object_storage", ["lock"]
+    if subject:
+        return with_subject(question, reading, subject, [dict(use) for use in earlier.uses])
+    acts = [key for key, _, _ in reading.cues("acts") if key in ("allocate", "touch", "free")]
+    if place and before:
+        return with_place(question, reading, place, before, acts, earlier)
+    if before:
+        uses = before
+        if memory_before and "free" in acts and not question.shared.keys() - {"memory.pool"}:
+            uses = [{**{name: value for name, value in memory_before[-1].items() if name != "object"}, "act": "free"}]
+        kind = earlier.kind if question.kind in ("decision", "context", "api_irql", "why", "howto", "out_of_scope", "migration") else question.kind
+        if question.windows and earlier.kind in ("migration", "api_irql", "howto"):
+            kind = "migration" if earlier.kind != "api_irql" else earlier.kind
+        return uses, kind, names_of(uses)
+    kind = "migration" if question.windows and earlier.kind in ("migration", "code") else question.kind
+    if question.kind in ("out_of_scope", "why") and len(reading.tokens) <= SHORT:
+        kind = earlier.kind
+    if question.windows and earlier.ddis and not question.ddis:
+        return [{"act": "exist", "ddi": earlier.ddis[0], "windows": question.windows[0]}], kind, ["ddi"]
+    return [dict(use) for use in question.uses], kind, []
+
+
+def names_of(uses: list[Use]) -> list[str]:
+    """Names of the facts of uses, each once."""
+    return list(dict.fromkeys(name for use in uses for name in use if name != "act"))
+
+
+def storage_row(reading: Reading, lock: str) -> str:
+    """The row of objects.yaml that holds a lock's own storage: it shares a name with the lock's row."""
+    row = reading.terms.row("locks", lock)
+    if row is None:
+        return ""
+    wanted = {*row.names, *(singular(phrase) for phrase in row.says)}
+    for other in reading.terms.tables.get("objects", {}).values():
+        if wanted & {*other.names, *(singular(phrase) for phrase in other.says)}:
+            return other.id
+    return ""
+
+
+def with_subject(question: Question, reading: Reading, subject: list[Use], before: list[Use]) -> tuple[list[Use], str, list[str]]:
+    """A follow-up that names what is called or stored: the place is the earlier one unless it names its own."""
+    placed = any("routine" in use or "irql.highest" in use for use in subject)
+    if question.kind == "object_storage" or not before or all(use.get("act") == "exist" for use in subject):
+        return subject, question.kind, []
+    kept = PLACE_FACTS if not placed else ()
+    place: Use = {}
+    for use in before:
+        for name in kept:
+            if name in use and name not in place:
+                place[name] = use[name]
+    del reading
+    return [{**place, **use} for use in subject], question.kind if question.kind != "out_of_scope" else "api_irql", list(place)
+
+
+def with_place(question: Question, reading: Reading, place: list[Use], before: list[Use], acts: list[str], earlier: Question) -> tuple[list[Use], str, list[str]]:
+    """A follow-up that names a place: it replaces the earlier one, adds a use of the same memory, or puts a lock around it."""
+    adding = bool(reading.cues("additional")) and not reading.cues("instead")
+    uses: list[Use] = []
+    last = before[-1]
+    for number, site in enumerate(place):
+        only_lock = "lock" in site and "routine" not in site and "irql.highest" not in site
+        if only_lock:
+            had = last.get("lock")
+            joint = tuple(sorted({*(had if isinstance(had, tuple) and not reading.cues("instead") else ()), *site["lock"]}))
+            uses += [{**use, "lock": joint} for use in before] if number == 0 else []
+            continue
+        base: Use = {name: value for name, value in last.items() if name not in PLACE_FACTS}
+        if acts and base.get("act") in MEMORY_ACTS:
+            base["act"] = acts[0]
+            base.pop("object", None)
+        if base.get("act") == "store":
+            base = {"act": acts[0] if acts else "touch"}
+        if base.get("act") in MEMORY_ACTS and adding and number == 0:
+            uses += before
+        uses.append({**base, **site})
+    kind = earlier.kind if question.kind in ("decision", "context", "api_irql", "why", "out_of_scope", "object_storage", "howto") else question.kind
+    if any(use.get("act") in ("allocate", "touch", "free") for use in uses) and kind in ("object_storage", "context", "howto"):
+        kind = "decision"
+    return uses, kind, [name for name in names_of(before) if name not in PLACE_FACTS]

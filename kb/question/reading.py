@@ -53,6 +53,8 @@ class Question:
     """Names that look like kernel routines and are not documented."""
     corrected: tuple[tuple[str, str], ...] = ()
     """Misspelt words and what they were read as."""
+    places: tuple[Mapping[str, str | tuple[str, ...]], ...] = ()
+    """The places that the prose names, for pasted code that says nothing of its own."""
     bugcheck: BugCheck | None = None
     snippets: tuple[str, ...] = ()
     refusal: str = ""
@@ -130,7 +132,10 @@ class Reader:
         tokens = self.vocabulary.corrected(tokenize(prose))
         numbers = clauses(tokens)
         negations = [(first, last) for _, first, last in self.vocabulary.cues("negation", tokens)]
-        mentions = scoped(self.vocabulary.find(tokens), numbers, negations, tokens)
+        found = self.vocabulary.find(tokens)
+        if not any(one.kind == "ddi" for one in found):
+            found = sorted([*found, *self.vocabulary.spoken(tokens)], key=lambda one: (one.first, one.last))
+        mentions = scoped(found, numbers, negations, tokens)
         return Reading(self, text, tokens, numbers, mentions, snippets).question(earlier)
 
 
@@ -356,6 +361,19 @@ class Reading:
                 if opposite:
                     shared[one.table] = opposite
                     self.facts.append(Fact(one.table, opposite, None, "not " + one.words))
+        for one in self.rows("locks", negated=True):
+            row = self.terms.row("locks", one.value)
+            if one.negated and row is not None and row.more.get("apcs") in ("normal_disabled", "all_disabled") and not row.more.get("held"):
+                shared.setdefault("apcs", "enabled")
+                self.facts.append(Fact("apcs", "enabled", None, "not " + one.words))
+        for one in self.calls():
+            ddi = self.ddi_table.find(one.value)
+            if ddi is not None and any("argument.wait" in row.when for row in ddi.rows):
+                literal = next((token.text for token in self.tokens[one.last + 1 :] if token.text in ("TRUE", "FALSE")), "")
+                if literal:
+                    shared["argument.wait"] = literal.lower()
+                    self.facts.append(Fact("argument.wait", literal.lower(), None, literal))
+                break
         for name, (value, written) in argument_facts(self.text, self.terms).items():
             shared[name] = value
             self.facts.append(Fact(name, value, None, written))
@@ -406,6 +424,7 @@ class Reading:
             unknown_names=unknown,
             corrected=tuple((one.words, one.value) for one in self.mentions if one.corrected),
             snippets=self.snippets,
+            places=tuple({**{name: value for name, value in shared.items() if name != "driver.model"}, **site.facts()} for site in sites) or (({**shared},) if shared else ()),
             bugcheck=self.bugcheck,
             refusal=refusal,
             windows=tuple(one.value for one in self.named_facts("windows")),
@@ -434,7 +453,13 @@ class Reading:
                 if between <= {"/", "and", "or", ",", "+", "&"} and between:
                     picked.append(one)
             waited = [
-                one for one in self.rows("locks") if not self.held_by_cue(one) and any(name in (self.terms.tables["locks"][one.value].more.get("acquire") or ()) for name in (pick.value for pick in picked))
+                one
+                for one in self.rows("locks")
+                if not self.held_by_cue(one)
+                and (
+                    any(name in (self.terms.tables["locks"][one.value].more.get("acquire") or ()) for name in (pick.value for pick in picked))
+                    or self.terms.tables["locks"][one.value].more.get("may_wait") is True and any(self.waits(pick.value) for pick in picked)
+                )
             ]
             return (
                 [*(("ddi", one.value) for one in dict.fromkeys(picked)), *(("lock", one.value) for one in waited[:1])],
@@ -466,6 +491,11 @@ class Reading:
             if one.first not in locks or one.clause in storing or short or one.clause in placed:
                 found.append(one)
         return found
+
+    def waits(self, name: str) -> bool:
+        """Whether a documented routine is a wait: its level depends on the time-out."""
+        ddi = self.ddi_table.find(name)
+        return ddi is not None and any("wait.timeout" in row.when for row in ddi.rows)
 
     def implied_objects(self) -> list[Mention]:
         """Objects that a routine's name and one word imply: the `context` handed to a routine that takes one."""
@@ -551,6 +581,9 @@ class Reading:
         base: Use = {name: value for name, value in shared.items() if name not in ("driver.model",)}
         places = [site.facts() for site in sites] or [{}]
         uses: list[Use] = []
+        existing = self.exist_uses(subjects, base)
+        if existing and not any(places):
+            return existing
         if kind == "object_storage" and subjects and subjects[0][0] == "object":
             store: Use = {**base, "act": "store", "object": subjects[0][1]}
             row = self.terms.row("objects", subjects[0][1])
@@ -590,6 +623,14 @@ class Reading:
     def pool_asked(self) -> bool:
         """Whether memory of some pool is what the question is about."""
         return bool(self.pool_mentions() or self.cues("pool_question") or self.cues("pool_word") or self.rows("allocators"))
+
+    def exist_uses(self, subjects: list[tuple[str, str]], base: Use) -> list[Use]:
+        """Whether what is named exists on the Windows version named: a use for each routine, pool type or flag."""
+        if "windows" not in base or not self.cues("exist"):
+            return []
+        windows = {"windows": base["windows"], "act": "exist"}
+        arguments = [{**windows, "pool.argument": one.value} for one in self.rows("pool_arguments")[:1]]
+        return [{**windows, "ddi": name} for what, name in subjects if what == "ddi"] or arguments
 
     def call_uses(self, subjects: list[tuple[str, str]], places: list[Use], base: Use) -> list[Use]:
         """A use for each thing called or acquired and each place."""
@@ -679,7 +720,7 @@ CONDITION_STOP = set("the a an is are of in on if when or and to be for with tha
 
 def condition_words(text: str) -> tuple[set[str], set[str]]:
     """Identifiers of a condition, and its content words, both normalized."""
-    tokens = [token for token in tokenize(text.replace("`", "")) if token.text[0].isalnum()]
+    tokens = [token for token in tokenize(re.sub(r"`[^`]*`", " ", text)) if token.text[0].isalnum()]
     names = {token.word for token in tokens if "_" in token.text or re.search(r"[a-z][A-Z]|^[A-Z]+[0-9]", token.text)}
     return names, {token.word for token in tokens} - CONDITION_STOP
 

@@ -177,6 +177,36 @@ class Vocabulary:
             at += max(length, 1)
         return found
 
+    def spoken(self, tokens: list[Token]) -> list[Mention]:
+        """
+        Find calls that are said without the routine's name: `complete the irp`, `queue a work item`.
+
+        Args:
+            tokens: From `tokenize`.
+
+        Returns:
+            Mentions of the routines, up to three other words between the words of a pattern.
+        """
+        found: list[Mention] = []
+        words = [token.word for token in tokens]
+        for name, patterns in self.terms.spoken:
+            if name not in self.ddis:
+                continue
+            for pattern in patterns:
+                for first, word in enumerate(words):
+                    if word not in pattern[0]:
+                        continue
+                    at, last = first, first
+                    for alternatives in pattern[1:]:
+                        at = next((place for place in range(last + 1, min(last + 5, len(words))) if words[place] in alternatives), -1)
+                        if at < 0 or any(words[place] in (".", "?", "!", ";", "and", ",") for place in range(last + 1, at)):
+                            at = -1
+                            break
+                        last = at
+                    if at >= 0 and not any(one.first == first for one in found):
+                        found.append(Mention("ddi", "spoken", name, first, last, " ".join(token.text for token in tokens[first : last + 1])))
+        return found
+
     def _at(self, tokens: list[Token], at: int) -> tuple[list[tuple[str, str, str]], int]:
         """Payloads of the longest name or phrase that starts at this token, and its length in tokens."""
         token = tokens[at]

@@ -143,8 +143,10 @@ def read_function(node: Node, bare: str) -> Function:
     name = function_name(node)
     start = node.start_point[0]
     head_line = head.start_point[0] if head is not None else start
-    before = [] if name == FRAGMENT else bare.split("\n")[max(0, start - 8) : head_line + 1]
-    sal = "\n".join(re.split(r"[;}]", "\n".join(before))[-1:]) if before else ""
+    lines = bare.split("\n")
+    column = head.start_point[1] if head is not None else 0
+    before = [] if name == FRAGMENT else [*lines[max(0, start - 8) : head_line], lines[head_line][:column] if head_line < len(lines) else ""]
+    sal = re.split(r"[;}]", "\n".join(before))[-1]
     section = ""
     pragma = "\n".join([] if name == FRAGMENT else bare.split("\n")[:head_line])
     for found in re.finditer(r"#\s*pragma\s+" + CODE_SEG.pattern, pragma):

@@ -164,8 +164,8 @@ def assume(state: State, test: str, wanted: bool) -> State | None:
     known = dict(state.truths)
     if bare in known:
         return state if known[bare] == truth else None
-    if len(bare) > 200:
-        return state
+    if len(bare) > 200 or "(" in bare and not bare.startswith("NT_SUCCESS("):
+        return state  # what a call returns may differ the next time
     known[bare] = truth
     state = replace(state, truths=tuple(sorted(known.items())))
     if not truth and state.block(bare) is not None:  # the allocation failed: there is no block
@@ -275,7 +275,12 @@ class Walker:
         """A __try: what leaves its body passes through __finally; __except starts from what held before the body."""
         self.leaves.append([])
         first = len(self.exits)
+        before = {label: len(jumped) for label, jumped in self.jumps.items()}
         after = self.block(block.body, states)
+        if block.final:  # a goto out of the body runs __finally first, which may release something
+            for label, jumped in self.jumps.items():
+                start = before.get(label, 0)
+                jumped[start:] = [replace(state, unsure=True) for state in jumped[start:]]
         after = self.limit([*after, *self.leaves.pop()])
         if block.final:
             returned, self.exits[first:] = self.exits[first:], []
