@@ -43,7 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             place = folder / "pages" / (f"wdk-ddi-src/content/{page[4:]}.md" if page.startswith("ddi/") else f"windows-driver-docs-pr/{page}.md")
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text, encoding="utf-8")
-        found: dict[str, Any] = {"machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}", "pages": len(raw), "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None}
+        found: dict[str, Any] = {
+            "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+            "pages": len(raw),
+            "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        }
         found["ingest"] = _ingest(folder)
         found["load_after_ingest"] = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
         questions = [*by_hand(raw), *build(raw)]
@@ -129,7 +133,13 @@ def _retrieval(folder: Path, questions: Sequence[Question]) -> dict[str, Any]:
             times.append((time.perf_counter() - start) * 1000)
         times = sorted(times[20:])
         latency[name] = {"p50_ms": round(times[len(times) // 2], 1), "p95_ms": round(times[int(len(times) * 0.95)], 1)}
-    return {"questions": {kind: sum(question.kind == kind for question in questions) for kind in quality["ours"] if kind != "mean"}, "quality": quality, "ours_minus_stock_ndcg": _bootstrap(each["ours"], each["stock"]), "ours_minus_words_ndcg": _bootstrap(each["ours"], each["words alone"]), "latency": latency}
+    return {
+        "questions": {kind: sum(question.kind == kind for question in questions) for kind in quality["ours"] if kind != "mean"},
+        "quality": quality,
+        "ours_minus_stock_ndcg": _bootstrap(each["ours"], each["stock"]),
+        "ours_minus_words_ndcg": _bootstrap(each["ours"], each["words alone"]),
+        "latency": latency,
+    }
 
 
 def _bootstrap(one: Sequence[float], other: Sequence[float], rounds: int = 2000) -> dict[str, float]:

@@ -13,13 +13,12 @@ from pathlib import Path
 from ingest.fetch import SourceError, find_sources
 from ingest.lock import LockedError
 from ingest.progress import Progress
-from ingest.publish import PublishError, Summary, refresh
+from ingest.publish import PublishError, refresh
+from ingest.summary import render
 from ingest.tables import write_tables
 from kb.embedding import EmbeddingError
 from kb.index import IndexMissingError, default_folder
 from kb.terms import KnowledgeError
-
-SHOWN = 10  # skipped files listed in the summary; --json lists all
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,10 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 1 for a failure that was explained in one line on stderr. Wrong usage exits with 2.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m ingest", description="Build or refresh the passage index: the built-in knowledge, and every source added to it.", epilog="With no SOURCE, everything already in the index is refreshed. Unchanged files cost nothing."
+        prog="python -m ingest",
+        description="Build or refresh the passage index: the built-in knowledge, and every source added to it.",
+        epilog="With no SOURCE, everything already in the index is refreshed. Unchanged files cost nothing.",
     )
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="a folder, a file, an archive, a git address, or a name from ingest/sources.yaml")
-    parser.add_argument("--folders", default="", metavar="A,B", help="take only these folders of the SOURCE: names, patterns or groups, for example kernel,wdf; '*' takes all again")
+    parser.add_argument(
+        "--folders", default="", metavar="A,B", help="take only these folders of the SOURCE: names, patterns or groups, for example kernel,wdf; '*' takes all again"
+    )
     parser.add_argument("--remove", action="append", default=[], metavar="SOURCE", help="drop a source, by its name or place")
     parser.add_argument("--index", type=Path, default=None, metavar="FOLDER", help="the index folder (default: KB_INDEX, else index/ in the repository)")
     parser.add_argument("--write-tables", action="store_true", help="maintainers: write the DDI facts of the sources to kb/knowledge/ddis.csv")
@@ -60,7 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (OSError, sqlite3.Error) as error:
         progress.stop()
-        print(f"ingest: {index}: {getattr(error, 'strerror', None) or error}. The index was not changed; check the space and the rights of this folder, then run it again", file=sys.stderr)
+        print(
+            f"ingest: {index}: {getattr(error, 'strerror', None) or error}. The index was not changed; check the space and the rights of this folder, then run it again",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         progress.stop()
@@ -71,20 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif not chosen.quiet:
         print(render(summary, lines))
     return 0
-
-
-def render(summary: Summary, more: Sequence[str] = ()) -> str:
-    """The summary as text."""
-    lines = [f"{'Indexed' if summary.changed else 'Nothing changed:'} {summary.pages} pages, {summary.chunks} chunks ({', '.join(f'{name} {count}' for name, count in summary.sources.items())})."]
-    if summary.changed:
-        lines.append(f"Files: {summary.files} read, {summary.files_changed} new or changed, {summary.files_removed} gone. Chunks embedded: {summary.embedded}.")
-    lines += [f"Notice: {text}" for text in [*summary.notices, *summary.kept]]
-    if summary.skipped:
-        lines += [f"Skipped {len(summary.skipped)} files:", *(f"  {text}" for text in summary.skipped[:SHOWN])]
-        if len(summary.skipped) > SHOWN:
-            lines.append(f"  ... and {len(summary.skipped) - SHOWN} more (--json lists all)")
-    lines.append("Seconds: " + ", ".join(f"{stage} {seconds}" for stage, seconds in summary.seconds.items()) + ".")
-    return "\n".join([*lines, *more])
 
 
 if __name__ == "__main__":

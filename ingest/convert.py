@@ -11,7 +11,10 @@ class ConvertError(ValueError):
 
 
 _BEGINS = {".docx": b"PK", ".pdf": b"%PDF"}
-_DOC_COMMENT = re.compile(r"/\*[*!](?P<block>.*?)\*/[ \t]*\n?(?P<after>[^\n]*(?:\n(?!\s*(?:\n|/\*|//))[^\n]*){0,12})|(?P<lines>(?:^[ \t]*//[/!][^\n]*\n)+)(?P<next>[^\n]*(?:\n(?!\s*(?:\n|/\*|//))[^\n]*){0,12})", re.S | re.M)
+_DOC_COMMENT = re.compile(
+    r"/\*[*!](?P<block>.*?)\*/[ \t]*\n?(?P<after>[^\n]*(?:\n(?!\s*(?:\n|/\*|//))[^\n]*){0,12})|(?P<lines>(?:^[ \t]*//[/!][^\n]*\n)+)(?P<next>[^\n]*(?:\n(?!\s*(?:\n|/\*|//))[^\n]*){0,12})",
+    re.S | re.M,
+)
 
 
 def to_markdown(name: str, data: bytes) -> str:

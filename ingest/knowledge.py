@@ -95,7 +95,15 @@ def _row(path: Path, row: Mapping[str, Any]) -> Page:
     said = "; ".join([*names, *(str(phrase) for phrase in row.get("says") or ())])
     blocks = [*dict.fromkeys(block for block in blocks if block), f"Also called: {said}." if said else ""]
     title = str(row["title"])
-    return Page(f"table/{path.stem}/{row['id']}", title[:1].upper() + title[1:], f"kb/knowledge/{path.name}", "table", SOURCE, names, [Section("", "", (), "", [block for block in blocks if block])])
+    return Page(
+        f"table/{path.stem}/{row['id']}",
+        title[:1].upper() + title[1:],
+        f"kb/knowledge/{path.name}",
+        "table",
+        SOURCE,
+        names,
+        [Section("", "", (), "", [block for block in blocks if block])],
+    )
 
 
 def _notes(row: Mapping[str, Any]) -> Iterator[str]:

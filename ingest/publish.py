@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ingest.fetch import Source, SourceError, files, fingerprint
 from ingest.lock import write_lock
 from ingest.pages import PAGES_VERSION, Page, read_page
 from ingest.progress import Progress
+from ingest.summary import Summary
 from kb.embedding import MAX_TOKENS, Engine, Tokens, cache_folder, find_model, keep_export, load_for_ingest, packaged_folder
 from kb.index import FORMAT, GENERATIONS, MODELS, POINTER, read_pointer
 from kb.index.check import faults, manifest_of, sizes
@@ -38,29 +39,6 @@ COPY_SHARE = 0.3  # of the chunks: up to here Chroma's database is copied and ch
 
 class PublishError(RuntimeError):
     """The new generation was not put in place; the message says why. The old one goes on serving."""
-
-
-@dataclass
-class Summary:
-    """What one ingest did."""
-
-    changed: bool = False
-    pages: int = 0
-    chunks: int = 0
-    embedded: int = 0
-    files: int = 0
-    files_changed: int = 0
-    files_removed: int = 0
-    skipped: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-    """Sources that could not be read and whose pages were kept."""
-    notices: list[str] = field(default_factory=list)
-    sources: dict[str, int] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    generation: str = ""
-    all_sources: list[Source] = field(default_factory=list)
-    tables_stale: bool = False
-    """Whether a source with DDI pages came, went or changed."""
 
 
 def refresh(folder: Path, add: Sequence[Source] = (), remove: Sequence[str] = (), progress: Progress | None = None) -> Summary:
@@ -113,7 +91,10 @@ class _Work:
         self.folder, self.progress, self.summary = folder, progress, Summary()
         self.old = folder / GENERATIONS / current if current else None
         self.manifest: dict[str, Any] = dict(manifest_of(self.old)) if self.old else {}
-        self.known = {name: Source(name, entry["location"], tuple(entry["folders"]), entry["layout"], entry.get("fingerprint", "")) for name, entry in self.manifest.get("origins", {}).items()}
+        self.known = {
+            name: Source(name, entry["location"], tuple(entry["folders"]), entry["layout"], entry.get("fingerprint", ""))
+            for name, entry in self.manifest.get("origins", {}).items()
+        }
         if self.old is None or self.manifest.get("format") != FORMAT or not _readable(self.old):
             self.old, self.manifest = None, {}  # built again from the sources, which are remembered
         numbers = [int(path.name) for path in (folder / GENERATIONS).glob("*") if path.name.isdigit()]
@@ -211,13 +192,18 @@ class _Work:
         select = self.read().execute
         self.summary.pages, self.summary.chunks = select("SELECT count(DISTINCT page), count(*) FROM chunks").fetchone()
         self.summary.sources = dict(select("SELECT source, count(DISTINCT page) FROM chunks GROUP BY source ORDER BY source").fetchall())
-        self.summary.skipped = [f"{source}: {path}: {problem}" for source, path, problem in select("SELECT source, path, problem FROM files WHERE problem <> '' ORDER BY source, path")]
+        self.summary.skipped = [
+            f"{source}: {path}: {problem}" for source, path, problem in select("SELECT source, path, problem FROM files WHERE problem <> '' ORDER BY source, path")
+        ]
         self.summary.generation = (self.new if self.started else self.old or self.new).name
 
     # reading sources
 
     def _knowledge(self) -> None:
-        self._files(knowledge.SOURCE, ((name, lambda path=path: path.read_bytes(), lambda data, name=name, path=path: knowledge.read_file(name, path), "") for name, path in knowledge.files()))  # type: ignore[misc]
+        self._files(
+            knowledge.SOURCE,
+            ((name, lambda path=path: path.read_bytes(), lambda data, name=name, path=path: knowledge.read_file(name, path), "") for name, path in knowledge.files()),
+        )  # type: ignore[misc]
 
     def _source(self, source: Source) -> None:
         def pages(file: Any, data: bytes) -> list[Page]:
@@ -295,7 +281,8 @@ class _Work:
             database.execute("UPDATE chunks SET row = place_of.n - 1 FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM chunks) AS place_of WHERE chunks.id = place_of.id")
             database.execute("DELETE FROM names")
             database.executemany(
-                "INSERT OR IGNORE INTO names VALUES (?, ?)", ((name.lower(), page) for page, names in database.execute("SELECT DISTINCT page, names FROM chunks WHERE names <> ''").fetchall() for name in names.split())
+                "INSERT OR IGNORE INTO names VALUES (?, ?)",
+                ((name.lower(), page) for page, names in database.execute("SELECT DISTINCT page, names FROM chunks WHERE names <> ''").fetchall() for name in names.split()),
             )
             database.execute("COMMIT")
             ids, keys = map(list, zip(*database.execute("SELECT id, vector FROM chunks ORDER BY row"), strict=True))
@@ -311,7 +298,11 @@ class _Work:
 
     def _embed(self, database: sqlite3.Connection, engine: Engine, cache: VectorCache) -> None:
         """Give every chunk the key of its vector and every key a vector."""
-        rows = database.execute("SELECT id, title, heading, text, vector FROM chunks").fetchall() if self.manifest.get("engine") != engine.name else database.execute("SELECT id, title, heading, text, vector FROM chunks WHERE vector = x''").fetchall()
+        rows = (
+            database.execute("SELECT id, title, heading, text, vector FROM chunks").fetchall()
+            if self.manifest.get("engine") != engine.name
+            else database.execute("SELECT id, title, heading, text, vector FROM chunks WHERE vector = x''").fetchall()
+        )
         fresh: dict[bytes, str] = {}
         named: list[tuple[bytes, str]] = []
         for id, title, heading, text, _ in rows:
@@ -388,7 +379,9 @@ class _Work:
             "exact": self.summary.chunks <= EXACT_ROWS,
             "content": digest.hexdigest(),
             "sources": self.summary.sources,
-            "origins": {source.name: {"location": source.location, "folders": source.folders, "layout": source.layout, "fingerprint": source.fingerprint} for source in self.known.values()},
+            "origins": {
+                source.name: {"location": source.location, "folders": source.folders, "layout": source.layout, "fingerprint": source.fingerprint} for source in self.known.values()
+            },
             "built": time.strftime("%Y-%m-%d %H:%M:%S"),
             "previous": self.old.name if self.old else None,
             "files": sizes(self.new),

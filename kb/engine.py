@@ -192,6 +192,12 @@ def span(lowest: str, highest: str) -> str:
     return f"`{lowest} <= IRQL <= {highest}`"
 
 
+def titled(row: Row, note: str = "") -> str:
+    """A row's note with its subject before it, since a note may begin with "It"."""
+    title = row.title if row.title.startswith("`") else row.title[0].upper() + row.title[1:]
+    return f"{title}: {note or row.note}"
+
+
 class Place:
     """Works out the IRQL range of one use from its routine, its locks and what is stated."""
 
@@ -263,10 +269,10 @@ class Place:
                 break
         if waiting and "irql.highest" not in self.facts:
             self.unknown = tuple(dict.fromkeys(waiting))
-            self.steps.append(Step(f"routines/{row.id}", note, premises, citations, LEVEL_FACTS))
+            self.steps.append(Step(f"routines/{row.id}", titled(row, note), premises, citations, LEVEL_FACTS))
             return
         self.lowest, self.highest = lowest, highest
-        self.steps.append(Step(f"routines/{row.id}", note, premises, citations, LEVEL_FACTS))
+        self.steps.append(Step(f"routines/{row.id}", titled(row, note), premises, citations, LEVEL_FACTS))
 
     def _from_claim(self) -> None:
         """Compare what the question says of the routine ("it always runs at PASSIVE_LEVEL") with what is documented of it."""
@@ -338,7 +344,7 @@ class Place:
                     waiting += missing
             if waiting and self.highest is None:
                 self.unknown = tuple(dict.fromkeys(waiting))
-                self.steps.append(Step(f"locks/{row.id}", row.note, ("lock",), row.citations, LEVEL_FACTS))
+                self.steps.append(Step(f"locks/{row.id}", titled(row), ("lock",), row.citations, LEVEL_FACTS))
                 continue
             if raised:
                 low, high = raised["lowest"], raised["highest"]
@@ -363,7 +369,7 @@ class Place:
                 continue
             if row.more.get("apcs") not in (None, "enabled"):
                 self.facts["apcs"] = str(row.more["apcs"])
-            self.steps.append(Step(f"locks/{row.id}", row.note, ("lock",), row.citations, (*LEVEL_FACTS, "apcs")))
+            self.steps.append(Step(f"locks/{row.id}", titled(row), ("lock",), row.citations, (*LEVEL_FACTS, "apcs")))
 
 
 def ddi_citations(ddi: Ddi, rows: Sequence[DdiRow]) -> tuple[Citation, ...]:
@@ -503,7 +509,7 @@ def limits_of(use: Facts, knowledge: Knowledge) -> tuple[list[tuple[str, str, St
         row = knowledge.terms.row("locks", lock)
         if row is not None and row.more.get("requires"):
             limit = next((case["requires"] for case in row.more.get("cases") or () if "requires" in case and holds(case["when"], use)[0] == "true"), row.more["requires"])
-            return [(limit["lowest"], limit["highest"], Step(f"locks/{row.id}", row.note, ("acquired",), row.citations, LIMIT_FACTS))], [], (), (), ()
+            return [(limit["lowest"], limit["highest"], Step(f"locks/{row.id}", titled(row), ("acquired",), row.citations, LIMIT_FACTS))], [], (), (), ()
     return [], [], (), (), ()
 
 
@@ -704,7 +710,7 @@ def storage_of(facts: dict[str, Value], knowledge: Knowledge, steps: list[Step])
             facts["storage.waits"] = missing
             del facts["storage.allowed"]
             break
-    steps.append(Step(f"objects/{row.id}", row.note, ("object",), row.citations, ("object.storage",)))
+    steps.append(Step(f"objects/{row.id}", titled(row), ("object",), row.citations, ("object.storage",)))
 
 
 def apply_rules(base: Judgement, steps: list[Step], waiting: tuple[str, ...], knowledge: Knowledge) -> Judgement:
@@ -849,7 +855,8 @@ def decide(uses: Sequence[Facts], knowledge: Knowledge, proposed: str = "", expl
             called = placed
             placed = {}
             pool = "n/a" if pool == "depends" else pool
-    callable_ = {"allowed": "yes", "forbidden": "no", "undetermined": "conditional"}[worst(list(called.values()))] if called else "n/a"
+    judged = list(called.values()) or (list(placed.values()) if not pooled else [])
+    callable_ = {"allowed": "yes", "forbidden": "no", "undetermined": "conditional"}[worst(judged)] if judged else "n/a"
     deciding, shown = deciding_use(pool, pooled, paged, nonpaged, placed, called, proposed)
     unknown: list[str] = []
     conditions: list[str] = []

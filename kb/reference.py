@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -55,18 +56,29 @@ def page(source: str, title: str, lines: Iterable[str]) -> str:
     return "\n".join([f"<!-- {WRITTEN.format(source=source)} -->", "", f"# {title}", "", *lines]).rstrip() + "\n"
 
 
+def named(citation: Citation) -> str:
+    """What a reader calls the page of a citation."""
+    return page_title(citation.page, citation.url, spellings())
+
+
+@functools.cache
+def spellings() -> dict[str, str]:
+    """Every documented routine's name by its lower-case form."""
+    return {name.lower(): name for name in load_knowledge().ddis.names()}
+
+
 def sources(citations: Iterable[Citation]) -> list[str]:
     """Citations as a list with links, each page and section once."""
     lines = {}
     for citation in citations:
-        name = page_title(citation.page, citation.url) + (f", {citation.section}" if citation.section else "")
+        name = named(citation) + (f", {citation.section}" if citation.section else "")
         lines[citation.url] = f"- [{name}]({citation.url})" + (f": {citation.says}" if citation.says else "") + (" (outside the driver documentation)" if citation.outside else "")
     return list(lines.values())
 
 
 def links(citations: Iterable[Citation], limit: int = 2) -> str:
     """The first citations as short links."""
-    found = dict.fromkeys((page_title(citation.page, citation.url), citation.url) for citation in citations)
+    found = dict.fromkeys((named(citation), citation.url) for citation in citations)
     return ", ".join(f"[{name}]({url})" for name, url in list(found)[:limit])
 
 

@@ -161,7 +161,7 @@ def fuse(found: Candidates, vectors: bool) -> NDArray[np.float32]:
     shares = (VECTOR_SHARE if vectors else 0.0, WORD_SHARE, PAGE_SHARE)
     total = sum(shares)
     score = sum((share / total * part / (part.max() or 1.0) for share, part in zip(shares, parts, strict=True)), start=np.zeros(len(found.rows), np.float32))
-    return np.round(score + NAME_BONUS * found.named + PAGE_BONUS * found.wanted, 4)
+    return np.asarray(np.round(score + NAME_BONUS * found.named + PAGE_BONUS * found.wanted, 4), np.float32)
 
 
 def _pick(found: Candidates, scores: NDArray[np.float32], k: int, per_page: int) -> list[Passage]:

@@ -31,10 +31,14 @@ def write_repository(folder: Path, count: int = 12) -> Path:
     docs.mkdir(parents=True)
     for number in range(count):
         (docs / f"topic-{number}.md").write_text(page(f"Topic {number}", f"The subject number {number} is the widget{number} of drivers, kept apart."), encoding="utf-8")
-    (docs / "zebras.md").write_text(page("Counting zebras", "A zebra counter runs at DISPATCH_LEVEL and never sleeps.", "A *zebra* may not be counted in paged pool"), encoding="utf-8")
+    (docs / "zebras.md").write_text(
+        page("Counting zebras", "A zebra counter runs at DISPATCH_LEVEL and never sleeps.", "A *zebra* may not be counted in paged pool"), encoding="utf-8"
+    )
     for header in ("wdm", "ntddk"):
         (content / header).mkdir(parents=True)
-        (content / header / f"nf-{header}-zebracount.md").write_text(ddi("ZebraCount", header, "<= APC_LEVEL", "Callers must run at IRQL <= APC_LEVEL, striped or not."), encoding="utf-8")
+        (content / header / f"nf-{header}-zebracount.md").write_text(
+            ddi("ZebraCount", header, "<= APC_LEVEL", "Callers must run at IRQL <= APC_LEVEL, striped or not."), encoding="utf-8"
+        )
     (content / "wdm" / "nf-wdm-zebrafree.md").write_text(ddi("ZebraFree", "wdm", "See Remarks section.", "Frees a zebra."), encoding="utf-8")
     return folder
 

@@ -51,7 +51,21 @@ def test_another_model_than_the_one_that_built_it(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["vectors.npy", "scan.onnx", "chunks.db", "manifest.json", "words/data.csc.index.npy", "words/vocab.index.json", "words/indices.csc.index.npy", "page_words/indptr.csc.index.npy", "page_row.npy", "chroma/chroma.sqlite3"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vectors.npy",
+        "scan.onnx",
+        "chunks.db",
+        "manifest.json",
+        "words/data.csc.index.npy",
+        "words/vocab.index.json",
+        "words/indices.csc.index.npy",
+        "page_words/indptr.csc.index.npy",
+        "page_row.npy",
+        "chroma/chroma.sqlite3",
+    ],
+)
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_each_truncated_file_is_found(tmp_path: Path, name: str, share: float) -> None:
     from tests import indexes

@@ -134,7 +134,16 @@ def test_files_become_markdown(name: str, data: bytes, holds: str) -> None:
     assert holds in to_markdown(name, data)
 
 
-@pytest.mark.parametrize(("name", "data", "reason"), [("a.md", b"", "empty"), ("a.md", b"a\x00b", "binary"), ("a.h", b"int x;", "no doc comment"), ("a.docx", b"nonsense", "converted"), ("a.pdf", b"%PDF-1.4 nonsense", "(converted|no text|markitdown)")])
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("a.md", b"", "empty"),
+        ("a.md", b"a\x00b", "binary"),
+        ("a.h", b"int x;", "no doc comment"),
+        ("a.docx", b"nonsense", "converted"),
+        ("a.pdf", b"%PDF-1.4 nonsense", "(converted|no text|markitdown)"),
+    ],
+)
 def test_bad_files_say_why(name: str, data: bytes, reason: str) -> None:
     with pytest.raises(ConvertError, match=reason):
         to_markdown(name, data)

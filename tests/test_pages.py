@@ -64,8 +64,8 @@ More.
         ("> [!NOTE]\n> Take care.", "Note: Take care."),
         ("<p>one</p><p>two</p>", "one\ntwo"),
         ("<table><tr><td>1</td><td>a <b>b</b></td></tr><tr><td>2</td><td>c</td></tr></table>", "1 | a b\n2 | c"),
-        (":::no-loc text=\"Sleep\"::: now", "Sleep now"),
-        (":::image type=\"content\" source=\"a.png\" alt-text=\"b\":::", ""),
+        (':::no-loc text="Sleep"::: now', "Sleep now"),
+        (':::image type="content" source="a.png" alt-text="b":::', ""),
         ("2 * 3 * 4", "2 * 3 * 4"),
     ],
 )
@@ -74,14 +74,20 @@ def test_clean(raw: str, read: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heading", "anchor"), [("Using Spin Locks: An Example", "using-spin-locks-an-example"), ("`!pool` and **more**", "pool-and-more"), ("IRQL_NOT_LESS parameters", "irql_not_less-parameters"), ("A - B", "a---b")]
+    ("heading", "anchor"),
+    [
+        ("Using Spin Locks: An Example", "using-spin-locks-an-example"),
+        ("`!pool` and **more**", "pool-and-more"),
+        ("IRQL_NOT_LESS parameters", "irql_not_less-parameters"),
+        ("A - B", "a---b"),
+    ],
 )
 def test_slug(heading: str, anchor: str) -> None:
     assert slug(heading) == anchor
 
 
 def test_front_matter_survives_values_that_are_not_yaml() -> None:
-    front, body = front_matter("---\ntitle: a: b [c\nlist:\n - x\n - 'y'\nkeywords: [\"p\", \"q\"]\n---\nbody")
+    front, body = front_matter('---\ntitle: a: b [c\nlist:\n - x\n - \'y\'\nkeywords: ["p", "q"]\n---\nbody')
     assert front["title"] == ["a: b [c"]
     assert front["list"] == ["x", "y"]
     assert front["keywords"] == ["p", "q"]
@@ -103,9 +109,15 @@ def test_a_ddi_page_has_sections_parameters_and_requirements() -> None:
 
 
 def test_a_docs_page_opens_with_its_introduction() -> None:
-    page = read_page("kernel/x", "\ufeff---\ntitle: T\ndescription: About x.\n---\n# The title\nIntro.\n\n## Remarks\nA.\n## Remarks\nB.\n".lstrip("\ufeff"), "https://x", "page", "s")
+    page = read_page(
+        "kernel/x", "\ufeff---\ntitle: T\ndescription: About x.\n---\n# The title\nIntro.\n\n## Remarks\nA.\n## Remarks\nB.\n".lstrip("\ufeff"), "https://x", "page", "s"
+    )
     assert page.title == "The title"
-    assert [(section.slug, section.anchor, section.blocks) for section in page.sections] == [("", "", ["About x.", "Intro."]), ("remarks", "remarks", ["A."]), ("remarks", "remarks-1", ["B."])]
+    assert [(section.slug, section.anchor, section.blocks) for section in page.sections] == [
+        ("", "", ["About x.", "Intro."]),
+        ("remarks", "remarks", ["A."]),
+        ("remarks", "remarks-1", ["B."]),
+    ]
 
 
 def test_a_hash_in_code_is_no_heading() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,14 +55,14 @@ class Conversation:
         """The conversation one turn later; a turn that failed keeps the answer before it."""
         return Conversation((*self.shown, section)[-KEPT:], self.count + 1, answer or self.last)
 
-    def html(self, pending: str = "") -> str:
+    def page(self, pending: str = "") -> str:
         """Everything to show."""
         return "".join((*self.shown, pending)) or empty_page()
 
 
 def empty_page() -> str:
     """What stands there before the first question: examples to click."""
-    chips = "".join(f'<li><button type="button" class="pw-example" data-ask="{markup.html.escape(text)}">{markup.html.escape(text)}</button></li>' for text in EXAMPLES)
+    chips = "".join(f'<li><button type="button" class="pw-example" data-ask="{html.escape(text)}">{html.escape(text)}</button></li>' for text in EXAMPLES)
     return (
         '<section class="pw-empty" aria-labelledby="pw-start"><h2 id="pw-start">Ask about a decision, a call, a crash or a piece of code</h2>'
         "<p>A rule book decides; every claim names the page it rests on. What you do not state is asked, not guessed.</p>"
@@ -89,7 +89,7 @@ def check_text(text: str, _so_far: Conversation) -> list[dict[str, Any]]:
 def answer_turn(assistant: Answers, text: str, so_far: Conversation) -> Iterator[tuple[str, Conversation]]:
     """Show the question at once, then its answer."""
     number = so_far.count + 1
-    yield so_far.html(markup.waiting(number, text)), so_far
+    yield so_far.page(markup.waiting(number, text)), so_far
     answer = None
     try:
         answer = assistant.ask(text, so_far.last)
@@ -98,10 +98,10 @@ def answer_turn(assistant: Answers, text: str, so_far: Conversation) -> Iterator
         LOG.exception("no answer to %r", text[:200])
         section = markup.failed(number, text, "This question could not be answered because of a fault in the program; the console has the details. The conversation goes on.")
     later = so_far.with_turn(section, answer)
-    yield later.html(), later
+    yield later.page(), later
 
 
-def build(assistant: Answers) -> gr.Blocks:
+def build(assistant: Answers) -> Any:
     """
     Put the page together.
 
@@ -109,7 +109,7 @@ def build(assistant: Answers) -> gr.Blocks:
         assistant: Answers questions; shared by all users, keeps no conversation.
 
     Returns:
-        The page; `server.build` mounts it with theme and style.
+        The page (`gradio.Blocks`); `server.build` mounts it with theme and style.
     """
 
     def typed(text: str, so_far: Conversation) -> Iterator[tuple[Any, ...]]:
@@ -138,17 +138,17 @@ def build(assistant: Answers) -> gr.Blocks:
             )
             ask = gr.Button("Ask", variant="primary", elem_id="pw-ask", scale=0, min_width=76)
             fresh = gr.Button("New", elem_id="pw-new", scale=0, min_width=64)
-        shared = partial(dict, api_visibility="private", show_progress="hidden")
+        shared: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         for event in (box.submit, ask.click):
-            event(typed, [box, conversation], [transcript, conversation, box], validator=check_text, **shared())
-        transcript.click(chosen, [conversation], [transcript, conversation], **shared())
-        fresh.click(lambda: (empty_page(), Conversation(), ""), None, [transcript, conversation, box], **shared())
-        page.load(prefill, None, box, **shared())
+            event(typed, [box, conversation], [transcript, conversation, box], validator=check_text, **shared)
+        transcript.click(chosen, [conversation], [transcript, conversation], **shared)
+        fresh.click(lambda: (empty_page(), Conversation(), ""), None, [transcript, conversation, box], **shared)
+        page.load(prefill, None, box, **shared)
     page.queue(default_concurrency_limit=8, max_size=64, api_open=False)
     return page
 
 
-def theme() -> gr.themes.Base:
+def theme() -> Any:
     """System fonts, square corners, one accent; colors come from style.css."""
     fonts = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
     mono = ("ui-monospace", "Cascadia Mono", "Consolas", "SF Mono", "Menlo", "DejaVu Sans Mono", "monospace")

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 
 from kb.answer import Answer, Cited, Finding
-from kb.answer.cites import page_title
 from web.markdown import highlight, render
 
 VERDICTS = {"allowed": ("✓", "Allowed"), "forbidden": ("✕", "Not allowed"), "undetermined": ("?", "It depends")}
@@ -238,9 +237,12 @@ def quoted(cited: Cited) -> tuple[str, bool]:
 
 
 def is_ours(cited: Cited) -> bool:
-    """Whether the text is our summary: always for our own texts and for sources outside, else when the page is not ingested, so that only its address named it."""
-    page = cited.url.partition("/drivers/")[2].partition("#")[0]
-    return cited.kind in OURS or cited.outside or cited.title == page_title(page, cited.url)
+    """Whether the text is our summary rather than the page's own paragraph."""
+    if cited.kind in OURS or cited.outside:
+        return True
+    told = getattr(cited, "ours", None)
+    text = " ".join(cited.text.lower().split())
+    return bool(told) if told is not None else not all(term.lower() in text for term in cited.terms)
 
 
 def marked(text: str, terms: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from kb.answer.record import Cited
@@ -18,23 +18,32 @@ class PassageSource(Protocol):
         ...
 
 
-def page_title(page: str, url: str) -> str:
-    """A readable name for a page that is not ingested, from its id."""
+def page_title(page: str, url: str, names: Mapping[str, str]) -> str:
+    """A readable name for a page that is not ingested, from its id; *names* spells a routine by its name in lower case."""
     if not page:
         return url.removeprefix("https://").removeprefix("www.")
     last = page.rsplit("/", 1)[-1]
     for prefix in ("nf-", "nc-", "ns-", "ne-"):
         if page.startswith("ddi/") and last.startswith(prefix):
-            return f"{last.split('-', 2)[-1]} ({page.split('/')[1]}.h)"
-    return last.replace("--", ": ").replace("-", " ").strip()
+            name = last.split("-", 2)[-1]
+            return f"{names.get(name, name.strip('_').upper() if '_' in name else name)} ({page.split('/')[1]}.h)"
+    words = last.replace("--", ": ").replace("-", " ").strip().split()
+    return " ".join(ACRONYMS.get(word, word.capitalize() if number == 0 else word) for number, word in enumerate(words))
+
+
+ACRONYMS = {
+    word.lower(): word
+    for word in ("DPC", "DPCs", "ISR", "IRQL", "IRQLs", "IRP", "IRPs", "MDL", "MDLs", "DMA", "WDF", "KMDF", "APC", "APCs", "NX", "HVCI", "PnP", "DispatchPnP", "ExAllocatePool", "IoCompletion", "IO", "SDV", "NDIS", "WFP")
+}
 
 
 class Cites:
     """Numbers sources."""
 
-    def __init__(self, source: PassageSource | None = None) -> None:
-        """Number from 1; *source* shows the pages' own paragraphs where they are ingested."""
+    def __init__(self, source: PassageSource | None = None, names: Mapping[str, str] | None = None) -> None:
+        """Number from 1; *source* shows the pages' own paragraphs where they are ingested, *names* spells routines."""
         self._source = source
+        self._names = names or {}
         self._numbers: dict[tuple[str, str], int] = {}
         self.cited: list[Cited] = []
 
@@ -59,7 +68,7 @@ class Cites:
             Cited(
                 n=number,
                 kind="ddi" if citation.page.startswith("ddi/") and kind == "page" else kind,
-                title=found.title if found is not None else page_title(citation.page, citation.url),
+                title=found.title if found is not None else page_title(citation.page, citation.url, self._names),
                 url=citation.url,
                 section=citation.section or "",
                 text=found.text if found is not None else citation.says,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -36,7 +37,7 @@ def compose(question: Question, verdict: Verdict, knowledge: Knowledge, find: Fi
     Returns:
         The answer; every `[n]` in it is in its citations and every citation is used.
     """
-    cites = Cites(source)
+    cites = Cites(source, spellings(knowledge))
     if question.refusal:
         return Answer(question, Verdict(), refusals.out_of_scope(question), abstained=True, notice=notice)
     if question.unknown_names and unknown_is_subject(question, verdict):
@@ -65,13 +66,26 @@ def compose(question: Question, verdict: Verdict, knowledge: Knowledge, find: Fi
     return finished(answer, cites, verdict)
 
 
+@functools.lru_cache(maxsize=2)
+def _spellings(table: object) -> dict[str, str]:
+    from kb.ddis import DdiTable
+
+    assert isinstance(table, DdiTable)
+    return {name.lower(): name for name in table.names()}
+
+
+def spellings(knowledge: Knowledge) -> dict[str, str]:
+    """Documented names by their lower-case form, as pages are named by it."""
+    return _spellings(knowledge.ddis)
+
+
 def unknown_is_subject(question: Question, verdict: Verdict) -> bool:
     """Whether a name that does not exist is what the question is about: nothing else it names was judged, or it comes first."""
     if not question.ddis and verdict.outcome == "none":
         return True
     if question.ddis and verdict.callable != "n/a":
         text = question.text.lower()
-        return text.find(question.unknown_names[0].lower()) < text.find(question.ddis[0].lower())
+        return text.find(question.unknown_names[0].lower()) <= text.find(question.ddis[0].lower())
     return verdict.outcome == "none" and question.kind in ("api_irql", "decision")
 
 

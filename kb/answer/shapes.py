@@ -69,6 +69,13 @@ def act_words(use: Mapping[str, object], knowledge: Knowledge) -> str:
     if act == "store":
         row = knowledge.terms.row("objects", str(use.get("object")))
         return f"store {row.title}" if row is not None else "store the object"
+    if act == "exist":
+        argument = knowledge.terms.row("pool_arguments", str(use.get("pool.argument", "")))
+        windows = knowledge.terms.facts["windows"].labels.get(str(use.get("windows")), str(use.get("windows")))
+        return f"use {argument.title if argument is not None else '`' + str(use.get('ddi')) + '`'} on {windows}"
+    if act == "touch" and use.get("memory.place"):
+        place = knowledge.terms.facts["memory.place"].labels.get(str(use["memory.place"]), "the memory")
+        return f"touch {place}"
     return {"allocate": "allocate the memory", "touch": "touch the memory", "free": "free the memory", "wait": "wait", "run": "run this code"}.get(str(act), str(act))
 
 
@@ -129,7 +136,8 @@ def ask_for(verdict: Verdict, knowledge: Knowledge) -> tuple[str | None, tuple[s
 def remedy_of(verdict: Verdict, knowledge: Knowledge) -> tuple[str, tuple[Step, ...]]:
     """The cure that the deciding rule names, and the step it belongs to."""
     by_id = {rule.id: rule for rule in knowledge.rules}
-    for judgement in verdict.judgements:
+    ordered = sorted(verdict.judgements, key=lambda one: one.facts.get("act") != "touch")  # where it may be touched tells more than where it is allocated
+    for judgement in ordered:
         if judgement.outcome == "forbidden" and judgement.steps:
             rule = by_id.get(judgement.steps[-1].rule)
             if rule is not None and rule.remedy:
@@ -201,7 +209,7 @@ def decision(question: Question, verdict: Verdict, knowledge: Knowledge, cites: 
 
 def call_headline(question: Question, verdict: Verdict, knowledge: Knowledge) -> list[str]:
     """The first line of an answer about a call."""
-    judged = [one for one in verdict.judgements if one.facts.get("act") in ("call", "acquire", "wait", "run")]
+    judged = [one for one in verdict.judgements if one.facts.get("act") in ("call", "acquire", "wait", "run", "exist")] or [one for one in verdict.judgements if one.outcome != "none"]
     if not judged:
         return []
     worst = next((one for one in judged if one.outcome == "forbidden"), next((one for one in judged if one.outcome == "undetermined"), judged[0]))
@@ -223,21 +231,18 @@ def level_table(ddi: Ddi, cites: Cites) -> list[str]:
     rows = [row for row in ddi.rows if row.min or row.max]
     if not rows:
         return [f"The reference page of `{ddi.name}` states no IRQL{cites.marks(ddi_citations(ddi, ddi.rows), 1)}."]
-    lines = ["| condition | IRQL | source |", "| --- | --- | --- |"]
-    seen = set()
+    table: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         condition = row_condition(row) or "always"
-        entry = (condition, row.min, row.max, row.source)
-        if entry in seen:
-            continue
-        seen.add(entry)
         level = span(row.min or "PASSIVE_LEVEL", row.max or "HIGH_LEVEL")
         if row.source == "header" or not row.page:
             source = "header annotation"
         else:
             source = {"page": "requirements", "remarks": "Remarks", "correction": "read by hand"}[row.source] + cites.marks(ddi_citations(ddi, [row]), 1)
-        lines.append(f"| {coded(condition)} | {level} | {source} |")
-    return lines
+        sources = table.setdefault((condition, level), [])
+        if source not in sources:
+            sources.append(source)
+    return ["| condition | IRQL | source |", "| --- | --- | --- |", *(f"| {coded(condition)} | {level} | {'; '.join(sources)} |" for (condition, level), sources in table.items())]
 
 
 def api_irql(question: Question, verdict: Verdict, knowledge: Knowledge, cites: Cites) -> str:
@@ -322,6 +327,8 @@ def object_storage(question: Question, verdict: Verdict, knowledge: Knowledge, c
     """Markdown for a question about where an object may live."""
     lines = [decision(question, verdict, knowledge, cites)]
     for judgement in verdict.judgements[:1]:
+        if any(step.rule == f"objects/{judgement.facts.get('object')}" for step in verdict.derivation):
+            break  # the derivation has told it
         row = knowledge.terms.row("objects", str(judgement.facts.get("object", "")))
         if row is not None:
             title = row.title[0].upper() + row.title[1:]

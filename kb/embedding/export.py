@@ -77,7 +77,16 @@ def write_onnx(folder: Path, target: Path, int8: bool = True) -> None:
     graph = _Graph()
 
     def norm(value: str, name: str) -> str:
-        return str(graph.add("LayerNormalization", value, graph.hold(f"{name}.g", tensors[f"{name}.weight"]), graph.hold(f"{name}.o", tensors[f"{name}.bias"]), axis=-1, epsilon=config["layer_norm_eps"]))
+        return str(
+            graph.add(
+                "LayerNormalization",
+                value,
+                graph.hold(f"{name}.g", tensors[f"{name}.weight"]),
+                graph.hold(f"{name}.o", tensors[f"{name}.bias"]),
+                axis=-1,
+                epsilon=config["layer_norm_eps"],
+            )
+        )
 
     def constant(name: str, *values: int) -> str:
         return graph.hold(name, np.array(values, np.int64))

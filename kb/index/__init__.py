@@ -69,7 +69,9 @@ class Generation:
         except (OSError, ValueError, KeyError, EOFError, sqlite3.Error) as error:
             raise IndexMissingError(f"The passage index at {folder} is damaged ({str(error).splitlines()[0]}). Rebuild it: python -m ingest") from error
         if not self.store.rows == self.words.rows == len(self.page_row) == self.manifest["chunks"]:
-            raise IndexMissingError(f"The passage index at {folder} is damaged (chunks {self.store.rows}, words {self.words.rows}, manifest {self.manifest['chunks']}). Rebuild it: python -m ingest")
+            raise IndexMissingError(
+                f"The passage index at {folder} is damaged (chunks {self.store.rows}, words {self.words.rows}, manifest {self.manifest['chunks']}). Rebuild it: python -m ingest"
+            )
         self._vectors: VectorStore | None = None
 
     @property

@@ -67,7 +67,22 @@ def add_chunks(database: sqlite3.Connection, chunks: Iterable[tuple[Chunk, bytes
     database.executemany(
         "INSERT INTO chunks VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            (chunk.id, chunk.text, chunk.title, chunk.page, chunk.section, chunk.heading, chunk.url, chunk.kind, chunk.source, " ".join(chunk.names), chunk.place, "/".join(chunk.parents), path, key)
+            (
+                chunk.id,
+                chunk.text,
+                chunk.title,
+                chunk.page,
+                chunk.section,
+                chunk.heading,
+                chunk.url,
+                chunk.kind,
+                chunk.source,
+                " ".join(chunk.names),
+                chunk.place,
+                "/".join(chunk.parents),
+                path,
+                key,
+            )
             for chunk, key in chunks
         ),
     )

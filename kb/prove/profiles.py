@@ -22,6 +22,8 @@ STATED: tuple[Use, ...] = (
     *({"irql.lowest": low, "irql.highest": high} for low, high in LEVEL_PAIRS),
 )
 """Every way of stating an IRQL: not at all, from below, from above, as a range."""
+ROWS = ("routine", "lock", "acquired", "object", "allocator", "ddi")
+"""Facts whose values are rows of a table."""
 MEMORY_FACTS = ("memory.pool", "memory.place", "memory.locked", "wait.mode")
 """What the rules conclude residency from; `test_prove` compares it with the rules."""
 
@@ -214,9 +216,12 @@ def waiting_places(knowledge: Knowledge) -> list[Use]:
     return list(found.values())
 
 
-def spots(knowledge: Knowledge) -> list[Use]:
-    """Every distinct outcome of a place as the shortest use that has it: the stated levels and the waiting places."""
-    return [*STATED, *waiting_places(knowledge)]
+def spots(knowledge: Knowledge, act: str) -> list[Use]:
+    """Every distinct outcome of a place as the shortest use that has it: the stated levels, the waiting places, and the routines that rules name."""
+    found: list[Use] = [*STATED, *waiting_places(knowledge)]
+    if "routine" in relevant(knowledge, act):
+        found += [{"routine": name, **stated} for name in named_in_rules(knowledge, "routine") for stated in STATED]
+    return found
 
 
 def residencies(knowledge: Knowledge) -> Iterator[Use]:
@@ -226,10 +231,10 @@ def residencies(knowledge: Knowledge) -> Iterator[Use]:
 
 def memory_profiles(knowledge: Knowledge, act: str) -> Iterator[Use]:
     """Profiles of allocate, touch, free, run and wait: every spot with every combination of the facts that matter."""
-    facts = [name for name in relevant(knowledge, act) if not name.startswith("irql.")]
+    facts = [name for name in relevant(knowledge, act) if not name.startswith("irql.") and name not in ROWS]
     if act == "touch":  # residency is a profile of its own: pool, place, locking and wait mode matter through it alone
         facts = [name for name in facts if name not in MEMORY_FACTS]
-    for spot in spots(knowledge):
+    for spot in spots(knowledge, act):
         for rest in stated_or_not(knowledge, facts):
             yield {"act": act, **spot, **rest}
 
@@ -245,27 +250,33 @@ def storage_profiles(knowledge: Knowledge) -> Iterator[Use]:
 
 def acquire_profiles(knowledge: Knowledge) -> Iterator[Use]:
     """Profiles of acquire: every class of locks at every spot, with every state of APCs and the facts of its cases."""
-    everywhere = spots(knowledge)
+    everywhere = spots(knowledge, "acquire")
     for rows in lock_classes(knowledge).values():
         for spot in everywhere:
             for rest in stated_or_not(knowledge, sorted({"apcs", *case_facts([rows[0]])})):
                 yield {"act": "acquire", "acquired": rows[0].id, **spot, **rest}
 
 
+def rule_facts(knowledge: Knowledge, fact: str, value: str) -> set[str]:
+    """The facts, other than levels and rows, that the rules test which name this value of this fact."""
+    named = [rule for rule in knowledge.rules if any(test.fact == fact and value in test.values for test in rule.when)]
+    return {test.fact for rule in named for test in rule.when if test.fact not in ROWS and test.fact != "act" and test.fact.partition(".")[0] not in ("irql", "limit")}
+
+
 def call_profiles(knowledge: Knowledge) -> Iterator[Use]:
     """Profiles of call: every class of documented routines at every spot, with the facts of its rows, its conditions, and the versions around its first."""
-    locks = named_in_rules(knowledge, "lock")
-    named = named_in_rules(knowledge, "ddi")
+    locks, named = named_in_rules(knowledge, "lock"), named_in_rules(knowledge, "ddi")
     versions = values_of(knowledge, "windows")
-    everywhere = spots(knowledge)
+    everywhere = spots(knowledge, "call")
+    plain = [spot for spot in everywhere if "routine" not in spot or spot["routine"] not in named_in_rules(knowledge, "routine")]
     for ddis in ddi_classes(knowledge).values():
         ddi = ddis[0]
-        facts = sorted({name for row in ddi.rows for name in row.when})
+        facts = sorted({name for row in ddi.rows for name in row.when} | rule_facts(knowledge, "ddi", ddi.name))
         conditions: list[str | None] = [None, *dict.fromkeys(row.condition for row in ddi.rows if row.condition and not row.when)]
         since = since_of(ddi.since)
         windows = [None, since, *versions[max(0, versions.index(since) - 1) : versions.index(since)]] if since in versions else [None]
         held: list[Use] = [{}, *({"lock": (lock,)} for lock in (*locks, "fast-mutex"))] if ddi.name in named else [{}]
-        for spot in everywhere:
+        for spot in everywhere if ddi.name in named else plain:
             for rest in stated_or_not(knowledge, facts):
                 for condition, version, lock in itertools.product(conditions, windows, held):
                     more = {name: value for name, value in (("condition", condition), ("windows", version)) if value is not None}
@@ -306,20 +317,23 @@ def canonical(use: Facts, knowledge: Knowledge) -> Use:
         ddi = knowledge.ddis.find(str(use.get("ddi", "")))
         names |= {"ddi", "condition", "windows", *(name for line in (ddi.rows if ddi else ()) for name in line.when)}
         if ddi is None or ddi.name not in named_in_rules(knowledge, "ddi"):
-            names.discard("lock")
+            names -= {"lock", "routine", "apcs"}
     names = {name for name in names if not name.startswith("irql.")}
-    if names & {"memory.resident"}:
+    if "memory.resident" in names:
         names |= set(MEMORY_FACTS)
-    kept |= {name: use[name] for name in names if name in use}
-    if act in ("acquire",) and out.apcs is not None:
-        kept["apcs"] = out.apcs
-    if out.waiting:
+    kept |= {name: use[name] for name in names - {"lock", "routine"} if name in use}
+    held = use.get("lock") or ()
+    literal = "routine" in names and use.get("routine") in named_in_rules(knowledge, "routine")
+    literal = literal or "lock" in names and bool(set(held) & set(named_in_rules(knowledge, "lock")))
+    if out.waiting or literal:  # the place itself matters, not only its range
         kept |= {name: use[name] for name in ("routine", "lock", "irql.lowest", "irql.highest", *case_facts(rows_of(use, knowledge))) if name in use}
-    else:
-        if out.lowest is not None:
-            kept["irql.lowest"] = out.lowest
-        if out.highest is not None:
-            kept["irql.highest"] = out.highest
+        return kept
+    if "apcs" in names and out.apcs is not None:
+        kept["apcs"] = out.apcs
+    if out.lowest is not None:
+        kept["irql.lowest"] = out.lowest
+    if out.highest is not None:
+        kept["irql.highest"] = out.highest
     return kept
 
 

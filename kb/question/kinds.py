@@ -68,6 +68,10 @@ def kind_of(reading: Reading) -> str:
     allocators = reading.rows("allocators")
     why = has(reading, "why")
     starts_why = any(key == "reason" and first <= 3 for key, first, _ in reading.cues("kinds")) or why and not (pools or routines or calls)
+    placed = bool(routines or any(one.kind == "irql" for one in reading.mentions))
+    reasons = any(key == "reason" for key, _, _ in reading.cues("kinds"))
+    if reasons and not placed and not calls and not bugs and not reading.rows("pool_arguments") and not objects:
+        return "why"
     pool_word = bool(reading.cues("pool_word"))
     linked = [row for row in reading.object_rows() if any(one.value in (row.more.get("ddis") or ()) for one in calls)]
     if linked and not why and (pools or pool_question or pool_word or any(key == "store" for key, _, _ in reading.cues("acts")) or {"memory", "storage", "pageable"} & {token.word for token in reading.tokens}):

@@ -172,7 +172,7 @@ class Vocabulary:
             hits, length = self._at(tokens, at)
             for kind, table, value in hits:
                 words = " ".join(token.text for token in tokens[at : at + length])
-                corrected = kind == "ddi" and value.lower() != words.lower() and value.lower() != words.replace(" ", "").lower()
+                corrected = kind == "ddi" and table == "slip"
                 found.append(Mention(kind, table, value, at, at + length - 1, words, corrected=corrected))
             at += max(length, 1)
         return found
@@ -243,7 +243,7 @@ class Vocabulary:
                 hits.append(("ddi", "", ddi.name))
             elif not hits and KERNEL_PREFIX.match(bare) and len(bare) > 6:
                 nearest = self._slip(bare)
-                hits.append(("ddi", "", nearest) if nearest else ("unknown_name", "", bare))
+                hits.append(("ddi", "slip", nearest) if nearest else ("unknown_name", "", bare))
         return hits
 
     def _slip(self, name: str) -> str | None:

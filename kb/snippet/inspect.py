@@ -13,11 +13,12 @@ from kb.snippet.locks import Locks
 from kb.snippet.memory import Memory
 from kb.snippet.parse import root_variable, strip
 from kb.snippet.roles import Roles, events_of
-from kb.snippet.tree import Assign, Call, Declare, Event, Function, Touch, Unit
+from kb.snippet.tree import Assign, Call, Event, Function, Touch, Unit
 from kb.snippet.walk import FALSY, TRUTHY, Block, Held, State, Walker
 from kb.terms import Citation, rank
 
 UNICODE_FORMAT = re.compile(r"%[-+ #0-9.*]*(?:C|S|lc|ls|wc|ws|wZ|lC|lS)")
+TOLD_ASSUMPTIONS = ("execution.level", "operation.synchronized", "caller", "interrupt.passive")
 KEYWORDS = frozenset({"sizeof", "defined", "__except", "return", "if", "while"})
 
 
@@ -87,10 +88,8 @@ class Inspector(Locks, Memory):
         if isinstance(event, Touch):
             self.touch(event.variable, event.line, states)
             return states
-        if isinstance(event, Declare):
-            self.stack[event.name] = (event.type, event.pointer)
-            return [state.without(event.name) if state.block(event.name) else state for state in states]
-        return states
+        self.stack[event.name] = (event.type, event.pointer)
+        return [state.without(event.name) if state.block(event.name) else state for state in states]
 
     # -- judging --------------------------------------------------------------------------------------------------
 
@@ -161,7 +160,8 @@ class Inspector(Locks, Memory):
         """Keep a finding that a rule decided."""
         step = judgement.steps[-1]
         rule = self.rules.get(step.rule)
-        assumed = [self.knowledge.terms.facts[name].assuming for name in judgement.assumed if name in self.knowledge.terms.facts and self.knowledge.terms.facts[name].assuming and name not in ("memory.locked", "io.paging")]
+        terms = self.knowledge.terms.facts
+        assumed = [terms[name].labels.get(value, value) for name, value in judgement.assumed.items() if name in TOLD_ASSUMPTIONS and name in terms]
         if assumed:
             message += f" (assuming {', '.join(assumed)})"
         citations = tuple(dict.fromkeys(one for step in judgement.steps for one in step.citations))
@@ -308,7 +308,7 @@ class Inspector(Locks, Memory):
         for check in self.checks.by_kind["apcs_disabled"]:
             for one in (one for state in states for one in state.held):
                 row = self.knowledge.terms.row("locks", one.row)
-                if call.name in check.more["ddis"] and row is not None and row.more.get("apcs") == "all_disabled" and rank((row.more.get("held") or {}).get("highest", "PASSIVE_LEVEL")) == 0:
+                if call.name in check.more["ddis"] and row is not None and row.more.get("apcs") == "all_disabled" and not self.raises(one):
                     self.find("", call.line, f"`{call.name}` is called with all APCs disabled (`{one.ddi}`, line {one.line})", check)
         for check in self.checks.by_kind["wait_in_pageable"]:
             if call.name in check.more["ddis"] and self.pageable and len(call.arguments) > 2 and strip(call.arguments[2]) in TRUTHY:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from kb.snippet.parse import ELLIPSIS, strip
+from kb.snippet.parse import strip
 from kb.snippet.tree import Call
 from kb.snippet.walk import Held, State, Walker
 from kb.terms import LEVELS, rank
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kb.snippet.checks import Check, Checks
     from kb.snippet.tree import Function, Unit
 
+MAX_HELD = 8  # nobody holds more locks at once; code that seems to is not understood
 SAL_KEEPS = re.compile(r"_(?:Acquires|IRQL_raises|IRQL_saves|Releases)\w*_?")
 
 
@@ -83,6 +84,9 @@ class Locks:
         held = Held(row_id, key, call.name, call.line, saved)
         out = []
         for state in states:
+            if len(state.held) >= MAX_HELD:
+                out.append(replace(state, unsure=True))
+                continue
             gained = replace(state, held=(*state.held, held), released=tuple(one for one in state.released if one[0] != key))
             self.run_pageable(gained, call.line, "")
             if self.fails(call):
@@ -142,17 +146,21 @@ class Locks:
 
     def leave(self, walker: Walker) -> None:
         """Look at what is still held where the function ends."""
+        if walker.exhausted:
+            return
         check: Check = self.checks.one("unreleased")
         name = self.function.name.lower()
-        purpose = any(word in name for word in self.data["acquiring_words"]) or SAL_KEEPS.search(self.function.sal) or any(place.get("routine") == "csq-lock" for place in self.places)
-        left_out = bool(ELLIPSIS.search(self.unit.text))
+        purpose = (
+            any(word in name for word in self.data["acquiring_words"]) or SAL_KEEPS.search(self.function.sal) or any(place.get("routine") == "csq-lock" for place in self.places)
+        )
+        shortened = self.unit.shortened
         for line, state in walker.exits:
             own = [one for one in state.held if not one.given and one.row in check.more["locks"]]
-            if not own or state.unsure or purpose:
+            if not own or state.unsure or purpose or shortened and line == self.function.last:
                 continue
             one = own[0]
             elsewhere = one.row in self.released_here or any(set(self.released_here) & {other} for other in self.siblings(one.row))
-            if not elsewhere and (self.function.fragment or left_out or any(self.hands_over(helper, one) for helper in self.helpers)):
+            if not elsewhere and (self.function.fragment or shortened or any(self.hands_over(helper, one) for helper in self.helpers)):
                 continue
             what = f"`{one.key}`" if one.key else "what it acquired"
             row = self.knowledge.terms.row("locks", one.row)
@@ -160,7 +168,7 @@ class Locks:
             level = f"; the IRQL stays at `{raised}`" if raised and raised != "PASSIVE_LEVEL" else ""
             self.find("unreleased", line, f"This path leaves with {what} still held (`{one.ddi}`, line {one.line}){level}", check)
         given = [state for _, state in walker.exits if any(one.given for one in state.held)]
-        if walker.exits and len(given) == len(walker.exits) and not any(state.unsure for state in given) and not left_out and "cancel-spin-lock" not in self.released_here:
+        if walker.exits and len(given) == len(walker.exits) and not any(state.unsure for state in given) and not shortened and "cancel-spin-lock" not in self.released_here:
             irps = {name for _, name in self.function.parameters}
             if not any(irps & set(re.findall(r"\w+", " ".join(helper.arguments))) for helper in self.helpers):
                 self.find("cancel_lock", self.function.line, f"The Cancel routine `{self.function.name}` never releases the cancel spin lock")

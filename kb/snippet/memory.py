@@ -231,7 +231,9 @@ class Memory:
             if text == f"&{variable}" and self.local(variable) and mode == "user":
                 bad = self.forbidden(states[:1], act="store", object="kernel-event", memory__place="stack", wait__mode="user")
                 if bad is not None:
-                    self.report(bad[0], call.line, f"`{call.name}` waits in UserMode for `{variable}`, which lies on the kernel stack: the stack can be paged out during such a wait")
+                    self.report(
+                        bad[0], call.line, f"`{call.name}` waits in UserMode for `{variable}`, which lies on the kernel stack: the stack can be paged out during such a wait"
+                    )
 
     def local(self, variable: str) -> bool:
         """Whether a variable is a local object, not a pointer to one."""

@@ -12,12 +12,15 @@ from tree_sitter import Language, Node, Parser
 from kb.snippet.tree import FRAGMENT, Assign, Call, Declare, Do, Event, Function, If, Label, Leave, Loop, Statement, Switch, Touch, Try, Unit
 
 MAX_BYTES = 40_000  # longer pastes are cut: a question holds a snippet, not a driver
+MAX_FUNCTIONS = 30
 MAX_DEPTH = 150  # nesting beyond this is not code that somebody wrote
-ANNOTATION = re.compile(r"\b_[A-Z][A-Za-z_]*_\b(?:\s*\((?:[^()\n]|\([^()\n]*\))*\))?|\b(?:IN|OUT|OPTIONAL|__in|__out|__inout|__in_opt|__out_opt|FORCEINLINE|__forceinline|EXTERN_C|noexcept|override)\b(?!\s*[=(;,)\[.-])")
+ANNOTATION = re.compile(
+    r"\b_[A-Z][A-Za-z_]*_\b(?:\s*\((?:[^()\n]|\([^()\n]*\))*\))?|\b(?:IN|OUT|OPTIONAL|__in|__out|__inout|__in_opt|__out_opt|FORCEINLINE|__forceinline|EXTERN_C|noexcept|override)\b(?!\s*[=(;,)\[.-])"
+)
 DECLSPEC = re.compile(r'__declspec\s*\((?:[^()"]|"[^"\n]*"|\([^()]*\))*\)')
-CODE_SEG = re.compile(r'code_seg\s*\(\s*(?:push\s*,\s*|pop\s*,?\s*)?(?:"([^"]*)")?[^)]*\)')
+CODE_SEG = re.compile(r'code_seg\s*\(\s*(?:push\s*,\s*|pop\s*,?\s*)?(?:"([^"\n]*)")?[^)\n]*\)')
 ALLOC_TEXT = re.compile(r"#\s*pragma\s+alloc_text\s*\(\s*\"?(\w+)\"?\s*,([^)]*)\)")
-ELLIPSIS = re.compile(r"(?<![,\w(\"'])[ \t]*(?:\.\.\.|…)[ \t]*;?(?![ \t]*\))")
+ELLIPSIS = re.compile(r"\.\.\.|…")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)", re.S)
 SAL_LEVEL = re.compile(r"_IRQL_requires_(max_|min_)?\s*\(\s*(\w+)\s*\)")
 SAL_CLASS = re.compile(r"_Function_class_\s*\(\s*(\w+)\s*\)|_Dispatch_type_\s*\(\s*(\w+)\s*\)")
@@ -34,9 +37,22 @@ def blank(found: re.Match[str]) -> str:
     return re.sub(r"[^\n]", " ", found.group())
 
 
+def is_variadic(text: str, found: re.Match[str]) -> bool:
+    """Whether `...` is the end of a parameter list or stands in a word or text, not for code that was left out."""
+    before = text[max(0, found.start() - 40) : found.start()].rstrip(" \t")[-1:]
+    after = text[found.end() : found.end() + 40].lstrip(" \t")[:1]
+    return before in (",", "(", '"', "%") or after == ")" or text[found.start() - 1 : found.start()].isalnum()
+
+
+def left_out(text: str) -> bool:
+    """Whether `...` or lone dots stand for code that was left out."""
+    return re.search(r"(?m)^[ \t]*\.[ \t]*$|//[^\n]*(?:\.\.\.|…)|/\*[^*]*(?:\.\.\.|…)", text) is not None or any(not is_variadic(text, found) for found in ELLIPSIS.finditer(text))
+
+
 def clean(code: str) -> str:
     """The code with what the C grammar does not know blanked out: annotations, __declspec, `...` for what was left out."""
-    text = ELLIPSIS.sub(blank, DECLSPEC.sub(blank, COMMENT.sub(blank, code)))
+    text = DECLSPEC.sub(blank, COMMENT.sub(blank, code))
+    text = ELLIPSIS.sub(lambda found: found.group() if is_variadic(text, found) else ";  "[: len(found.group())], text)
     text = re.sub(r"::(?=\w)", "__", text).replace("KdPrintEx((", "KdPrintEx( ").replace("KdPrint((", "KdPrint( ")
     return ANNOTATION.sub(lambda found: found.group() if found.group().startswith(("_In", "_Out")) and "=" in found.group() else blank(found), text)
 
@@ -53,14 +69,14 @@ def parse(code: str) -> Unit:
     """
     code = code.encode("utf-8", "replace").decode("utf-8")[:MAX_BYTES]
     bare = COMMENT.sub(blank, code)
-    unit = Unit(text=bare)
+    unit = Unit(text=bare, shortened=left_out(code))
     for found in ALLOC_TEXT.finditer(bare):
         for name in found.group(2).split(","):
             unit.sections[name.strip()] = found.group(1)
     text = clean(code)
     root = parser().parse(text.encode()).root_node
     made = [node for node in descend(root, 6) if node.type == "function_definition" and node.child_by_field_name("body") is not None]
-    made = [node for node in made if function_name(node)]
+    made = [node for node in made if function_name(node)][:MAX_FUNCTIONS]
     if not made:
         wrapped = parser().parse(("void " + FRAGMENT + "(void) {" + text + "\n}").encode()).root_node
         made = [node for node in descend(wrapped, 3) if node.type == "function_definition"][:1]
@@ -262,7 +278,16 @@ class Lowering:
     def visit(self, node: Node, target: str, out: list[Event], depth: int) -> None:
         """Walk an expression; *target* is what its value is assigned to."""
         kind, line = node.type, node.start_point[0] + 1
-        if depth > MAX_DEPTH or kind in ("sizeof_expression", "offsetof_expression", "comment", "type_descriptor", "struct_specifier", "enum_specifier", "union_specifier", "type_definition"):
+        if depth > MAX_DEPTH or kind in (
+            "sizeof_expression",
+            "offsetof_expression",
+            "comment",
+            "type_descriptor",
+            "struct_specifier",
+            "enum_specifier",
+            "union_specifier",
+            "type_definition",
+        ):
             return
         if kind in ("parenthesized_expression", "cast_expression") and node.named_children:
             self.visit(node.named_children[-1], target, out, depth + 1)

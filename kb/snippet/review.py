@@ -14,8 +14,6 @@ from kb.snippet.roles import Roles
 from kb.snippet.tree import Function, Unit
 from kb.snippet.walk import State, Walker
 
-MAX_FUNCTIONS = 30
-
 
 @dataclass(frozen=True)
 class Review:
@@ -67,7 +65,7 @@ def review(code: str, prose_uses: Sequence[Mapping[str, Any]], knowledge: Knowle
     unit = parse(code)
     roles = Roles(unit, prose_uses, knowledge, checks)
     stated = next((str(use["code.pageable"]) for use in prose_uses if "code.pageable" in use), "")
-    functions = unit.functions[:MAX_FUNCTIONS]
+    functions = unit.functions
     own = {function.name: bool(roles.own(function)) for function in functions}
     homeless = [function for function in functions if not own[function.name]]
     inspector = Inspector(unit, roles, knowledge, checks, {function.name: function for function in functions})

@@ -12,7 +12,7 @@ from kb.snippet.parse import SAL_CLASS, SAL_LEVEL, root_variable, strip
 from kb.snippet.tree import Assign, Call, Do, Event, Function, If, Loop, Statement, Switch, Try, Unit
 from kb.terms import LEVELS, rank, text_of
 
-SIDE_FACTS = ("execution.level", "io.paging", "caller", "operation.synchronized", "driver.model", "windows")
+SIDE_FACTS = ("execution.level", "interrupt.passive", "power.pagable", "io.paging", "caller", "operation.synchronized", "driver.model", "windows")
 PLACE_FACTS = ("routine", "irql.lowest", "irql.highest", "lock")
 MAJOR = re.compile(r"MajorFunction\s*\[\s*(\w+)\s*\]")
 
@@ -65,6 +65,8 @@ class Roles:
             self.side.setdefault("execution.level", "passive")
         if re.search(r"return\s+FLT_PREOP_SYNCHRONIZE\b", unit.text):
             self.side.setdefault("operation.synchronized", "true")
+        if re.search(r"PassiveHandling\s*=\s*(?:TRUE|WdfTrue)\b", unit.text):
+            self.side.setdefault("interrupt.passive", "true")
         self.prose = [{name: use[name] for name in PLACE_FACTS if name in use} for use in prose]
         self.prose = [place for number, place in enumerate(self.prose) if place and place not in self.prose[:number]]
         self.names = {function.name for function in unit.functions}
@@ -168,6 +170,8 @@ class Roles:
             Facts of each place; one empty mapping when nothing is known.
         """
         roles = self.own(function)
+        if text_of(self.side.get("interrupt.passive", "")) == "true":
+            roles = [self.checks.data["passive_forms"].get(role, role) for role in roles]
         sal = self.annotated(function)
         if roles:
             found: list[dict[str, Any]] = [{"routine": role} for role in roles]

@@ -146,3 +146,6 @@ class Unit:
     sections: dict[str, str] = field(default_factory=dict)
     """Function to the section that `#pragma alloc_text` names."""
     text: str = ""
+    """The code without comments."""
+    shortened: bool = False
+    """Whether dots stand for code that was left out."""

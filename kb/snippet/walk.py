@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from kb.snippet.parse import strip
 from kb.snippet.tree import Do, Event, If, Label, Leave, Loop, Statement, Switch, Try
 
+MAX_STEPS = 3000  # statements walked, over all rounds of all loops
 MAX_STATES = 24  # paths kept apart; beyond, what must hold on all paths is no longer claimed
 FALSY = ("NULL", "0", "FALSE", "false", "nullptr")
 TRUTHY = ("TRUE", "true", "1")
@@ -184,6 +185,10 @@ class Walker:
     continues: list[list[State]] = field(default_factory=list)
     leaves: list[list[State]] = field(default_factory=list)
     cut: bool = False
+    """Whether paths were dropped, so that what holds on the others need not hold on all."""
+    steps: int = 0
+    exhausted: bool = False
+    """Whether statements were left out, so that the states no longer tell what is held."""
 
     def limit(self, states: Sequence[State]) -> list[State]:
         """At most `MAX_STATES` different states."""
@@ -218,6 +223,10 @@ class Walker:
 
     def step(self, statement: Statement, states: list[State]) -> list[State]:
         """Walk one statement."""
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            self.cut = self.exhausted = True
+            return states
         if isinstance(statement, Do):
             return self.events(statement.events, states)
         if isinstance(statement, If):
