@@ -27,13 +27,13 @@ class VectorCache:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._database = self._open(str(self.path))
-        except (OSError, sqlite3.Error):
-            try:
-                for ending in ("", "-wal", "-shm"):
-                    Path(f"{self.path}{ending}").unlink(missing_ok=True)
-                self._database = self._open(str(self.path))
-            except (OSError, sqlite3.Error):
-                self._database = self._open(":memory:")
+            self._database.execute("SELECT count(*) FROM vectors").fetchone()  # reads every page of the key tree
+        except (OSError, sqlite3.OperationalError):  # no rights, no space, or locked by another ingest
+            self._database = self._open(":memory:")
+        except sqlite3.DatabaseError:
+            for ending in ("", "-wal", "-shm"):
+                Path(f"{self.path}{ending}").unlink(missing_ok=True)
+            self._database = self._open(str(self.path))
 
     @staticmethod
     def _open(path: str) -> sqlite3.Connection:

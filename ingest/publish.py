@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from ingest import knowledge
+from ingest.build import clear, index_words, put_pointer, readable
 from ingest.cache import VectorCache, key
 from ingest.chunks import CHUNKS_VERSION, Splitter
 from ingest.convert import ConvertError, to_markdown
-from ingest.fetch import Source, SourceError, files, fingerprint
+from ingest.fetch import File, Source, SourceError, files, fingerprint
 from ingest.lock import write_lock
 from ingest.pages import PAGES_VERSION, Page, read_page
 from ingest.progress import Progress
 from ingest.summary import Summary
 from kb.embedding import MAX_TOKENS, Engine, Tokens, cache_folder, find_model, keep_export, load_for_ingest, packaged_folder
-from kb.index import FORMAT, GENERATIONS, MODELS, POINTER, read_pointer
+from kb.index import FORMAT, GENERATIONS, MODELS, read_pointer
 from kb.index.check import faults, manifest_of, sizes
 from kb.index.store import FILE, SCHEMA, Chunk, add_chunks
 from kb.index.vectors import EXACT_ROWS, write_vectors
-from kb.index.words import WORDS_VERSION, WordIndex, tokens
+from kb.index.words import WORDS_VERSION
 from kb.terms import KnowledgeError
 
 SETTINGS = f"pages {PAGES_VERSION}, chunks {CHUNKS_VERSION}, tokens {MAX_TOKENS}, knowledge {knowledge.KNOWLEDGE_VERSION}"
@@ -66,7 +65,7 @@ def refresh(folder: Path, add: Sequence[Source] = (), remove: Sequence[str] = ()
         current = read_pointer(folder)
         if interrupted:
             progress.note("The last ingest was interrupted; clearing what it left.")
-        _clear(folder, current)
+        clear(folder, current)
         work = _Work(folder, current, progress)
         try:
             return work.run(add, remove)
@@ -76,12 +75,21 @@ def refresh(folder: Path, add: Sequence[Source] = (), remove: Sequence[str] = ()
             work.close()
 
 
-def _clear(folder: Path, current: str | None) -> None:
-    """Remove generations that are neither current nor the one before; a file still open elsewhere waits for the next time."""
-    keep = {current, manifest_of(folder / GENERATIONS / current).get("previous") if current else None}
-    for path in (folder / GENERATIONS).glob("*"):
-        if path.name not in keep:
-            shutil.rmtree(path, ignore_errors=True)
+class _Unread(NamedTuple):
+    """One file of a source: how to read it, and how to make pages of what was read."""
+
+    path: str
+    read: Callable[[], bytes]
+    pages: Callable[[bytes], list[Page]]
+    problem: str = ""
+
+
+def _own_pages(name: str, path: Path, data: bytes) -> list[Page]:
+    return knowledge.read_file(name, path)
+
+
+def _pages(source: str, file: File, data: bytes) -> list[Page]:
+    return [read_page(file.page, to_markdown(file.path, data), file.url, file.kind, source, file.include)]
 
 
 class _Work:
@@ -95,7 +103,7 @@ class _Work:
             name: Source(name, entry["location"], tuple(entry["folders"]), entry["layout"], entry.get("fingerprint", ""))
             for name, entry in self.manifest.get("origins", {}).items()
         }
-        if self.old is None or self.manifest.get("format") != FORMAT or not _readable(self.old):
+        if self.old is None or self.manifest.get("format") != FORMAT or not readable(self.old):
             self.old, self.manifest = None, {}  # built again from the sources, which are remembered
         numbers = [int(path.name) for path in (folder / GENERATIONS).glob("*") if path.name.isdigit()]
         self.new = folder / GENERATIONS / f"{max([0, *numbers]) + 1:06}"
@@ -200,18 +208,12 @@ class _Work:
     # reading sources
 
     def _knowledge(self) -> None:
-        self._files(
-            knowledge.SOURCE,
-            ((name, lambda path=path: path.read_bytes(), lambda data, name=name, path=path: knowledge.read_file(name, path), "") for name, path in knowledge.files()),
-        )  # type: ignore[misc]
+        self._files(knowledge.SOURCE, (_Unread(name, path.read_bytes, partial(_own_pages, name, path)) for name, path in knowledge.files()))
 
     def _source(self, source: Source) -> None:
-        def pages(file: Any, data: bytes) -> list[Page]:
-            return [read_page(file.page, to_markdown(file.path, data), file.url, file.kind, source.name, file.include)]
+        self._files(source.name, (_Unread(file.path, file.read, partial(_pages, source.name, file), file.problem) for file in files(source)))
 
-        self._files(source.name, ((file.path, file.read, lambda data, file=file: pages(file, data), file.problem) for file in files(source)))  # type: ignore[misc]
-
-    def _files(self, source: str, found: Iterable[tuple[str, Callable[[], bytes], Callable[[bytes], list[Page]], str]]) -> None:
+    def _files(self, source: str, found: Iterable[_Unread]) -> None:
         """Take over the files of a source: unchanged ones as they are, changed ones anew; forget the ones that are gone."""
         seen: dict[str, str] = {}
         before = dict(self.read().execute("SELECT path, digest FROM files WHERE source = ?", (source,)).fetchall())
@@ -293,7 +295,8 @@ class _Work:
         changed = frozenset(id for id, name in zip(ids, keys, strict=True) if old_keys and id in old_keys and old_keys[id] != name)
         for done in write_vectors(folder, ids, vectors, frozenset(old_keys) if old_keys else None, changed):
             progress.step(done)
-        self._words(database)
+        progress.start("words", self.summary.chunks, "chunks")
+        index_words(database, folder, progress)
         self._switch(database, engine)
 
     def _embed(self, database: sqlite3.Connection, engine: Engine, cache: VectorCache) -> None:
@@ -338,24 +341,6 @@ class _Work:
         shutil.copytree(self.old / "chroma", self.new / "chroma")
         return keys
 
-    def _words(self, database: sqlite3.Connection) -> None:
-        """The two word indexes: over chunks, and over whole pages."""
-        self.progress.start("words", self.summary.chunks, "chunks")
-        chunks: list[list[str]] = []
-        pages: dict[str, list[str]] = {page: [] for (page,) in database.execute("SELECT DISTINCT page FROM chunks ORDER BY page")}
-        number = {page: row for row, page in enumerate(pages)}
-        page_row = np.zeros(self.summary.chunks, np.int32)
-        for row, page, title, heading, text in database.execute("SELECT row, page, title, heading, text FROM chunks ORDER BY row"):
-            body = tokens(f"{heading}\n{text}")
-            head = tokens(title)
-            chunks.append(head + body)
-            pages[page] += body if pages[page] else head + body
-            page_row[row] = number[page]
-            self.progress.step()
-        WordIndex.build(chunks, self.new / "words")
-        WordIndex.build(list(pages.values()), self.new / "page_words")
-        np.save(self.new / "page_row.npy", page_row)
-
     def _switch(self, database: sqlite3.Connection, engine: Engine) -> None:
         """Write the manifest, check by querying, and point to the new generation."""
         self.progress.start("check")
@@ -390,27 +375,6 @@ class _Work:
         found = faults(self.new)
         if found:
             raise PublishError(f"The new index failed its check ({found[0]}) and was not put in place; the old one goes on serving. Run it again: python -m ingest")
-        part = self.folder / f"{POINTER}.part"
-        part.write_text(self.new.name, encoding="utf-8")
-        for attempt in range(20):
-            try:
-                os.replace(part, self.folder / POINTER)
-                break
-            except PermissionError:  # Windows: a reader has the pointer open for a moment
-                if attempt == 19:
-                    raise
-                time.sleep(0.1)
+        put_pointer(self.folder, self.new.name)
         self.started = False  # the folder stays
-        _clear(self.folder, self.new.name)
-
-
-def _readable(generation: Path) -> bool:
-    """Whether a generation's chunks can be taken over."""
-    try:
-        database = sqlite3.connect(f"{(generation / FILE).resolve().as_uri()}?mode=ro&immutable=1", uri=True)
-        try:
-            return bool(database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",) and database.execute("SELECT count(*) FROM chunks").fetchone()[0])
-        finally:
-            database.close()
-    except sqlite3.Error:
-        return False
+        clear(self.folder, self.new.name)

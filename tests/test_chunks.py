@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 
+import pytest
+
 from ingest.chunks import Splitter
 from ingest.pages import Page, Section
 from kb.embedding import MAX_TOKENS, Tokens, packaged_folder
@@ -18,6 +20,7 @@ def page(*sections: Section, title: str = "Title") -> Page:
     return Page("kernel/x", title, "https://x/kernel/x", "page", "s", ("X",), list(sections))
 
 
+@pytest.mark.slow
 def test_no_chunk_is_cut_off_and_no_word_is_lost() -> None:
     words = [f"word{number}" for number in range(900)]
     table = "\n".join(f"row {number} | {number}" for number in range(300))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kb.doctor import check
+from kb.doctor import _index, check
 from kb.index import GENERATIONS, MODELS, OWNER, read_pointer
 
 
@@ -18,8 +18,8 @@ def bad(folder: Path) -> dict[str, str]:
 
 
 def test_no_index(tmp_path: Path) -> None:
-    found = bad(tmp_path / "none")
-    assert "python -m ingest" in found["index"]
+    found = [one for one in _index(tmp_path / "none") if not one.ok]
+    assert found and "python -m ingest" in found[0].message
 
 
 def test_a_wrong_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

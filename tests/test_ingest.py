@@ -14,9 +14,11 @@ import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ingest.__main__ import main
+from ingest.cache import VectorCache, key
 from ingest.convert import ConvertError, decode, to_markdown
 from ingest.fetch import SourceError, files, find_sources, fingerprint, layouts
 from ingest.lock import LockedError, write_lock
@@ -79,6 +81,7 @@ def test_folders_are_named_by_name_pattern_or_group(tmp_path: Path) -> None:
         taken(ddis, ("nothing",))
 
 
+@pytest.mark.slow
 def test_a_git_clone_and_its_update(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KB_CACHE", str(tmp_path / "cache"))
     repository = indexes.write_repository(tmp_path / "origin", 1)
@@ -127,7 +130,7 @@ def test_a_team_folder_of_all_kinds(tmp_path: Path) -> None:
         ("a.md", "x".encode("utf-16"), "x"),
         ("a.h", b"/// Adds.\n/// More.\nint Add(int a);\n", "## Add\n\nAdds.\nMore."),
         ("a.c", b"/*! @brief Frees.\n @note Twice is a bug. */\nvoid Free(void)\n{\n}\n", "## Free\n\nFrees."),
-        ("a.html", b"<h1>T</h1><p>a &lt;= b</p>", "# T\n\na <= b"),
+        pytest.param("a.html", b"<h1>T</h1><p>a &lt;= b</p>", "# T\n\na <= b", marks=pytest.mark.slow),
     ],
 )
 def test_files_become_markdown(name: str, data: bytes, holds: str) -> None:
@@ -141,7 +144,8 @@ def test_files_become_markdown(name: str, data: bytes, holds: str) -> None:
         ("a.md", b"a\x00b", "binary"),
         ("a.h", b"int x;", "no doc comment"),
         ("a.docx", b"nonsense", "converted"),
-        ("a.pdf", b"%PDF-1.4 nonsense", "(converted|no text|markitdown)"),
+        ("a.pdf", b"nonsense", "converted"),
+        pytest.param("a.pdf", b"%PDF-1.4 nonsense", "(converted|no text|markitdown)", marks=pytest.mark.slow),
     ],
 )
 def test_bad_files_say_why(name: str, data: bytes, reason: str) -> None:
@@ -185,6 +189,31 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     (tmp_path / OWNER).write_text("{}")
     with write_lock(tmp_path) as left:
         assert left
+
+
+@pytest.mark.parametrize("damage", ["none", "garbage", "cut", "folder"])
+def test_the_vector_cache_keeps_vectors_and_survives_damage(tmp_path: Path, damage: str) -> None:
+    names = [key("engine", str(number)) for number in range(3000)]
+    vectors = np.random.default_rng(1).normal(size=(3000, 8)).astype(np.float32)
+    cache = VectorCache(tmp_path)
+    cache.put(names, vectors)
+    assert cache.missing(names) == []
+    assert (cache.get(names[:2], 8) == vectors[:2].astype(np.float16)).all()
+    with pytest.raises(KeyError):
+        cache.get(names, 9)
+    cache.close()
+    if damage == "garbage":
+        cache.path.write_bytes(b"nonsense" * 1000)
+    elif damage == "cut":
+        os.truncate(cache.path, cache.path.stat().st_size // 2)
+    elif damage == "folder":
+        shutil.rmtree(tmp_path)
+        tmp_path.write_text("a file where the folder was")
+    again = VectorCache(tmp_path)
+    assert len(again.missing(names)) == (0 if damage == "none" else 3000)
+    again.put(names, vectors)
+    assert again.missing(names) == []
+    again.close()
 
 
 def test_sources_yaml_is_whole() -> None:

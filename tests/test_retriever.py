@@ -35,7 +35,7 @@ def candidates(*entries: tuple[Chunk, float, float, float], named: str = "", wan
 
 @pytest.mark.parametrize(("named", "wanted", "order"), [("", "", ["a", "b", "c"]), ("c", "", ["c", "a", "b"]), ("", "b", ["b", "a", "c"])])
 def test_a_named_page_comes_first_and_ties_go_by_id(named: str, wanted: str, order: list[str]) -> None:
-    found = candidates((chunk("a"), 1.0, 1.0, 0.5), (chunk("b"), 1.0, 1.0, 0.5), (chunk("c"), 0.8, 0.8, 0.45), named=named, wanted=wanted)
+    found = candidates((chunk("a"), 1.0, 1.0, 0.5), (chunk("b"), 1.0, 1.0, 0.5), (chunk("c"), 0.9, 0.9, 0.5), named=named, wanted=wanted)
     assert [passage.page for passage in _pick(found, fuse(found, True), 5, 2)] == order
 
 

@@ -41,7 +41,7 @@ def turn(number: int, asked: str, answer: Answer) -> str:
             verdict_line(answer),
             notice(answer.notice),
             corrected_text(number, answer),
-            findings(answer.findings, number),
+            findings(number, answer),
             ask_back(answer),
             carried(answer),
             sources(number, answer.citations),
@@ -81,7 +81,7 @@ def question(number: int, asked: str, found: Sequence[Finding] = ()) -> str:
     marked = {finding.line for finding in found}
     rows = "".join(
         f'<span class="{"pw-line pw-marked" if at in marked else "pw-line"}" id="line-{number}-{at}"><span class="pw-number" aria-hidden="true">{at}</span>{text or " "}\n</span>'
-        for at, text in enumerate(highlight("\n".join(code)).split("\n"), start=1)
+        for at, text in enumerate(highlight("\n".join(code)).removesuffix("\n").split("\n"), start=1)
     )
     title = " ".join(line.strip() for line in prose if line.strip()) or "Review this code"
     return (
@@ -143,18 +143,20 @@ def corrected_text(number: int, answer: Answer) -> str:
     return f'<div class="pw-text">{render(text, linked)}</div>'
 
 
-def findings(found: Sequence[Finding], number: int) -> str:
-    """What is wrong in pasted code, each with its line."""
-    if not found:
+def findings(number: int, answer: Answer) -> str:
+    """What is wrong in pasted code, each with a link to its line; the message only where the answer's own text does not tell it."""
+    if not answer.findings:
         return ""
-    return f'<h3>Findings</h3><ul class="pw-findings">{"".join(finding(one, number) for one in found)}</ul>'
+    rows = "".join(finding(number, one, told=one.message in answer.markdown) for one in answer.findings)
+    return f'<h3>Findings</h3><ul class="pw-findings">{rows}</ul>'
 
 
-def finding(one: Finding, number: int) -> str:
+def finding(number: int, one: Finding, told: bool) -> str:
     """One finding: its line, what is wrong, the fix, the rule."""
-    fix = f'<div class="pw-fix"><span>Fix:</span> {_inline(one.fix)}</div>' if one.fix else ""
-    rule = f'<code class="pw-rule">{html.escape(one.rule)}</code>' if one.rule else ""
-    return f'<li><a class="pw-where" href="#line-{number}-{one.line}">line {one.line}</a> {_inline(one.message)} {rule}{fix}</li>'
+    rule = f' <a href="/rules/{html.escape(one.rule)}"><code>{html.escape(one.rule)}</code></a>' if re.fullmatch(r"[a-z0-9-]+", one.rule) else ""
+    message = "" if told else f" {_inline(one.message)}"
+    fix = f'<div class="pw-fix"><span>Fix:</span> {_inline(one.fix)}</div>' if one.fix and not told else ""
+    return f'<li><a class="pw-where" href="#line-{number}-{one.line}">line {one.line}</a>{message}{rule}{fix}</li>'
 
 
 def _inline(text: str) -> str:
@@ -166,7 +168,7 @@ def ask_back(answer: Answer) -> str:
     """The one question that would settle the verdict, with its answers as buttons."""
     if not answer.ask_back:
         return ""
-    buttons = "".join(f'<button type="button" class="pw-choice" data-ask="{html.escape(choice)}">{html.escape(choice)}</button>' for choice in answer.choices)
+    buttons = "".join(f'<button type="button" class="pw-choice" data-ask="{html.escape(choice)}">{_inline(choice)}</button>' for choice in answer.choices)
     choices = f'<div class="pw-choices">{buttons}</div>' if buttons else ""
     return f'<div class="pw-back" role="group" aria-label="What would settle it"><p>{_inline(answer.ask_back)}</p>{choices}</div>'
 

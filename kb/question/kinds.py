@@ -68,13 +68,14 @@ def kind_of(reading: Reading) -> str:
     allocators = reading.rows("allocators")
     why = has(reading, "why")
     starts_why = any(key == "reason" and first <= 3 for key, first, _ in reading.cues("kinds")) or why and not (pools or routines or calls)
-    placed = bool(routines or any(one.kind == "irql" for one in reading.mentions))
+    placed = bool(routines or locks or any(one.kind == "irql" for one in reading.mentions))
     reasons = any(key == "reason" for key, _, _ in reading.cues("kinds"))
     if reasons and not placed and not calls and not bugs and not reading.rows("pool_arguments") and not objects:
         return "why"
     pool_word = bool(reading.cues("pool_word"))
+    legal = bool({"legal", "illegal", "allowed", "callable", "call", "safe", "fine", "ok"} & {token.word for token in reading.tokens}) and placed and not pool_question and not any(key == "store" for key, _, _ in reading.cues("acts"))
     linked = [row for row in reading.object_rows() if any(one.value in (row.more.get("ddis") or ()) for one in calls)]
-    if linked and not why and (pools or pool_question or pool_word or any(key == "store" for key, _, _ in reading.cues("acts")) or {"memory", "storage", "pageable"} & {token.word for token in reading.tokens}):
+    if linked and not why and not legal and (pools or pool_question or pool_word or any(key == "store" for key, _, _ in reading.cues("acts")) or {"memory", "storage", "pageable"} & {token.word for token in reading.tokens}):
         return "object_storage"
     if why and starts_why and not (bugs and has(reading, "bugcheck")):
         return "why"
@@ -105,6 +106,8 @@ def kind_of(reading: Reading) -> str:
     if calls and len(held) == len(calls) and (pools or pool_question or pool_word) and not any(reading.asked(one) for one in calls):
         return "decision"
     if routines and pool_word and not calls and not irql_question:
+        return "decision"
+    if calls and all(reading.registered(one) for one in calls) and (pools or pool_question or pool_word):
         return "decision"
     if calls and any(reading.acts_of(one.value) for one in calls) and (pools or pool_question) and (routines or any(one.kind == "irql" for one in reading.mentions)):
         return "decision"

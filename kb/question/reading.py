@@ -187,6 +187,8 @@ class Reading:
                 row = self.terms.row("linux", one.value)
                 if row is not None and row.more.get("routine"):
                     found.append(replace(one, table="routines", value=str(row.more["routine"])))
+        specific = [one for one in found if "-" in one.value]
+        found = [one for one in found if not any(other.first < one.first and other.value != one.value and one.value in other.value.split("-") for other in specific)]
         past = {self.tokens[first - 1].word for _, first, _ in self.cues("used_to") if first} | {"\0"}
         found = [one for one in found if self.tokens[one.last].word not in past or not self.cues("used_to") or all(first != one.last + 1 for _, first, _ in self.cues("used_to"))]
         for one in self.mentions:
@@ -212,6 +214,8 @@ class Reading:
         for one in self.mentions:
             if one.kind != "irql" or one.negated or one.first in asked or one.clause in unsure:
                 continue
+            if any(last < one.first <= last + 3 and self.numbers[first] == one.clause for _, first, last in self.cues("quoting")):
+                continue  # "the page says <= APC_LEVEL" quotes, it places nothing
             level = one.value
             low = high = level
             said = {self.tokens[at].word for at in range(one.first, one.last + 1)}
@@ -224,6 +228,10 @@ class Reading:
                 high = level
             claim = any(last in range(max(0, one.first - 4), one.first + 1) and self.numbers[first] == one.clause for first, last in claims)
             claim = claim or bool(said & {"alway", "always", "guaranteed"})
+            following = {token.word for token in self.tokens[one.last + 1 : one.last + 4]}
+            leading = {token.word for token in self.tokens[max(0, one.first - 8) : one.first]}
+            if "so" in following or leading & {"since", "because"} and level in ("PASSIVE_LEVEL", "APC_LEVEL"):
+                claim = True  # "FilterOidRequest at passive, so ..." is a premise, to be compared with what is documented
             alone = one.first == one.last and self.tokens[one.first].word in ("passive", "dispatch")
             if alone and not {self.tokens[at].word for at in before} & {"at", "=", "irql", "in"}:
                 claim = True  # "is it passive?", "then passive too": said of the routine, not a place
@@ -336,7 +344,8 @@ class Reading:
             if number not in (site.clause, site.clause + 1) or first < site.first:
                 continue
             acts = {self.tokens[at].word for at in range(last + 1, min(last + 4, len(self.tokens)))}
-            if acts & {"dereference", "touch", "access", "read", "look", "use"} and (number == site.clause or self.tokens[self.numbers.index(number)].word in ("it", ",", "but", "which") or True):
+            begins = [token.word for at, token in enumerate(self.tokens) if self.numbers[at] == number and token.text[0].isalnum()][:2]
+            if acts & {"dereference", "touch", "access", "read", "look", "use"} and (number == site.clause or bool({"it", "which", "that", "but"} & set(begins))):
                 names = [one for one in self.mentions if one.kind in ("row", "ddi") and self.numbers[one.first] == number and one.first > last and one.table in ("routines", "locks")]
                 if not names:
                     return True
@@ -440,6 +449,9 @@ class Reading:
         """
         calls = self.calls()
         chosen = [one for one in calls if not self.is_held(one, calls)] or (calls[:1] if kind != "decision" else [])
+        asked = [one for one in chosen if self.sentence_asks(one)]
+        if asked and chosen and not self.sentence_asks(chosen[0]) and kind in ("api_irql", "linux", "howto"):
+            chosen = asked
         if kind == "object_storage":
             linked = {row.id for row in self.object_rows() if any(one.value in (row.more.get("ddis") or ()) for one in self.calls())}
             stored = self.stored_objects()
@@ -554,10 +566,21 @@ class Reading:
             return False
         if self.held_by_cue(mention) and not self.asked(mention):
             return True
+        lock = self.reader.vocabulary.acquirers[mention.value.lower()]
+        ends = [one.first for one in self.mentions if one.kind == "ddi" and one.first > mention.last and self.reader.vocabulary.releasers.get(one.value.lower()) == lock]
+        if ends and any(mention.last < one.first < ends[0] for one in calls):
+            return True  # acquire, call, release: the call is made under the lock
         if (self.pool_mentions() or self.cues("pool_question") or self.cues("pool_word")) and not self.asked(mention):
             return True  # a question about memory names the lock that is held around it
         later = [one for one in calls if one.first > mention.last and one.value.lower() not in self.reader.vocabulary.acquirers]
         return bool(later) and bool({token.word for token in self.tokens[mention.last + 1 : later[0].first]} & {"then", "and", "before", "around", "followed"})
+
+    def sentence_asks(self, mention: Mention) -> bool:
+        """Whether the sentence of a mention ends with a question mark."""
+        for token in self.tokens[mention.last + 1 :]:
+            if token.text in (".", "!", ";") or token.text == "?":
+                return token.text == "?"
+        return False
 
     def is_implemented(self, mention: Mention) -> bool:
         """Whether a documented name is a callback that the driver implements."""
@@ -679,6 +702,10 @@ class Reading:
         called = {act for _, name in subjects for act in self.acts_of(name)}
         acts_in_text = tuple(dict.fromkeys(key for key, _, _ in self.cues("acts") if key in MEMORY_ACTS))
         uses: list[Use] = []
+        named = {site.routine for site in sites}
+        for routine in self.registered_routines():
+            if routine not in named:
+                uses.append({**base, "routine": routine, "act": "touch"})  # what is handed to the callback is touched in it
         for site in sites:
             acts = tuple(dict.fromkeys((*(act for act in site.acts if act in MEMORY_ACTS), *sorted(called))))
             if not acts:
@@ -689,6 +716,8 @@ class Reading:
                 uses.append({**base, **site.facts(), "act": "touch"})
         if not uses:
             return [{**base, "act": "touch"}]
+        if self.unread_place() and not any(use.get("routine") in named for use in uses if use.get("act") == "touch" and False):
+            uses.append({**base, "act": "touch"})
         if not any(use["act"] == "touch" for use in uses) and not self.used_on_the_spot() and "free" not in acts_in_text:
             uses.append({**base, "act": "touch"})
         unique: list[Use] = []
@@ -707,6 +736,18 @@ class Reading:
                 acts.add("free")
         return acts
 
+    def registered_routines(self) -> list[str]:
+        """Routines that the text registers by a documented call (`IoInitializeTimer`, `FltPerformAsynchronousIo(cbd, MyDone, ctx)`)."""
+        calls = [one for one in self.mentions if one.kind == "ddi" and not one.negated]
+        return list(dict.fromkeys(value for one in calls if (value := self.registered(one))))
+
+    def unread_place(self) -> bool:
+        """Whether the text speaks of a timer, interrupt, completion or callback that was not read as a place: then one use stays unknown."""
+        covered = {at for one in self.mentions for at in range(one.first, one.last + 1)}
+        denied = {self.numbers[first] for _, first, _ in self.cues("negation")}
+        calls = bool(self.registered_routines())
+        return any(first not in covered and self.numbers[first] not in denied and not calls and not self.routine_mentions() for _, first, _ in self.cues("place_hint"))
+
     def used_on_the_spot(self) -> bool:
         """Whether the memory is used only where it is allocated: a temporary or scratch buffer, freed before return."""
         words = {token.word for token in self.tokens}
@@ -714,7 +755,7 @@ class Reading:
 
 
 LINKED_LENGTH = 34  # words up to which an object named beside a routine that takes it is what the question is about
-CALLBACK_WORDS = ("callback", "routine", "handler", "completion", "function", "notification", "worker")
+CALLBACK_WORDS = ("thread", "callback", "routine", "handler", "completion", "function", "notification", "worker")
 CONDITION_STOP = set("the a an is are of in on if when or and to be for with that by not no another other value object state call called caller it its set from".split())
 
 
@@ -738,7 +779,7 @@ def matching_condition(conditions: list[str], words: list[str]) -> str:
         matches the condition that speaks of another value.
     """
     said = {singular(word) for word in words}
-    denied = bool(said & {"not", "no", "without", "isn't", "don't", "doesn't", "nothing"})
+    denied = bool(said & {"not", "no", "without", "isn't", "don't", "doesn't", "nothing", "never"})
     found = []
     for number, condition in enumerate(conditions):
         others = [part for place, other in enumerate(conditions) if place != number for part in re.split(r"\bor\b", other)]
@@ -757,7 +798,9 @@ def matching_condition(conditions: list[str], words: list[str]) -> str:
     if not found:
         families = {"_".join(name.split("_")[:2]) for condition in conditions for name in condition_words(condition)[0] if name.count("_") >= 2}
         family = any("_".join(word.lower().split("_")[:2]) in families for word in words if word.count("_") >= 2)
-        rest = [one for one in conditions if re.search(r"\b(another|other)\b", one)]
+        letters = {name[0] for condition in conditions for name in condition_words(condition)[0] if re.fullmatch(r"[a-z]\d", name)}
+        family = family or any(re.fullmatch(r"[A-Z]\d", word) and word[0].lower() in letters for word in words)
+        rest = [one for one in conditions if re.search(r"\b(another|other|not)\b", one)]
         if family and len(rest) == 1:
             return rest[0]
     return ""

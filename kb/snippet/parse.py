@@ -53,7 +53,7 @@ def clean(code: str) -> str:
     """The code with what the C grammar does not know blanked out: annotations, __declspec, `...` for what was left out."""
     text = DECLSPEC.sub(blank, COMMENT.sub(blank, code))
     text = ELLIPSIS.sub(lambda found: found.group() if is_variadic(text, found) else ";  "[: len(found.group())], text)
-    text = re.sub(r"::(?=\w)", "__", text).replace("KdPrintEx((", "KdPrintEx( ").replace("KdPrint((", "KdPrint( ")
+    text = re.sub(r"::(?=\w)", "__", text)
     return ANNOTATION.sub(lambda found: found.group() if found.group().startswith(("_In", "_Out")) and "=" in found.group() else blank(found), text)
 
 

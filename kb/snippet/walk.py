@@ -10,6 +10,7 @@ from kb.snippet.parse import strip
 from kb.snippet.tree import Do, Event, If, Label, Leave, Loop, Statement, Switch, Try
 
 MAX_STEPS = 3000  # statements walked, over all rounds of all loops
+MAX_TRUTHS = 40  # conditions remembered on one path
 MAX_STATES = 24  # paths kept apart; beyond, what must hold on all paths is no longer claimed
 FALSY = ("NULL", "0", "FALSE", "false", "nullptr")
 TRUTHY = ("TRUE", "true", "1")
@@ -165,7 +166,7 @@ def assume(state: State, test: str, wanted: bool) -> State | None:
     known = dict(state.truths)
     if bare in known:
         return state if known[bare] == truth else None
-    if len(bare) > 200 or "(" in bare and not bare.startswith("NT_SUCCESS("):
+    if len(bare) > 200 or len(known) >= MAX_TRUTHS or "(" in bare and not bare.startswith("NT_SUCCESS("):
         return state  # what a call returns may differ the next time
     known[bare] = truth
     state = replace(state, truths=tuple(sorted(known.items())))
@@ -205,6 +206,10 @@ class Walker:
         """Let the events happen."""
         for event in events:
             if not states:
+                break
+            self.steps += len(states) // 4
+            if self.steps > MAX_STEPS:
+                self.cut = self.exhausted = True
                 break
             states = self.limit(self.act(event, states))
         return states

@@ -1,0 +1,75 @@
+"""The parts of a generation that need only its database, and the switch to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ingest.progress import Progress
+from kb.index import GENERATIONS, POINTER
+from kb.index.check import manifest_of
+from kb.index.store import FILE
+from kb.index.words import WordIndex, tokens
+
+
+def index_words(database: sqlite3.Connection, folder: Path, progress: Progress) -> None:
+    """
+    Write the two word indexes of a generation: over chunks, and over whole pages.
+
+    Args:
+        database: Its chunks, with their rows.
+        folder: The generation's folder.
+        progress: Told of every chunk.
+    """
+    chunks: list[list[str]] = []
+    pages: dict[str, list[str]] = {page: [] for (page,) in database.execute("SELECT DISTINCT page FROM chunks ORDER BY page")}
+    number = {page: row for row, page in enumerate(pages)}
+    page_row: list[int] = []
+    for page, title, heading, text in database.execute("SELECT page, title, heading, text FROM chunks ORDER BY row"):
+        head, body = tokens(title), tokens(f"{heading}\n{text}")
+        chunks.append(head + body)
+        pages[page] += body if pages[page] else head + body
+        page_row.append(number[page])
+        progress.step()
+    WordIndex.build(chunks, folder / "words")
+    WordIndex.build(list(pages.values()), folder / "page_words")
+    np.save(folder / "page_row.npy", np.array(page_row, np.int32))
+
+
+def put_pointer(folder: Path, name: str) -> None:
+    """Make a generation the current one, in one step."""
+    part = folder / f"{POINTER}.part"
+    part.write_text(name, encoding="utf-8")
+    for attempt in range(20):
+        try:
+            os.replace(part, folder / POINTER)
+            return
+        except PermissionError:  # Windows: a reader has the pointer open for a moment
+            if attempt == 19:
+                raise
+            time.sleep(0.1)
+
+
+def clear(folder: Path, current: str | None) -> None:
+    """Remove generations that are neither current nor the one before; a file still open elsewhere waits for the next time."""
+    keep = {current, manifest_of(folder / GENERATIONS / current).get("previous") if current else None}
+    for path in (folder / GENERATIONS).glob("*"):
+        if path.name not in keep:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def readable(generation: Path) -> bool:
+    """Whether a generation's chunks can be taken over."""
+    try:
+        database = sqlite3.connect(f"{(generation / FILE).resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
+            return bool(database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",) and database.execute("SELECT count(*) FROM chunks").fetchone()[0])
+        finally:
+            database.close()
+    except sqlite3.Error:
+        return False
