@@ -17,7 +17,7 @@ bench: $(VENV)/.test
 	@$(BIN)/python -m bench $(ARGS)
 
 prove: $(VENV)/.test
-	@$(BIN)/python -m bench.prove $(ARGS)
+	@$(BIN)/python -m kb.prove $(ARGS)
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check .

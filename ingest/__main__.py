@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--remove", action="append", default=[], metavar="SOURCE", help="drop a source, by its name or place")
     parser.add_argument("--index", type=Path, default=None, metavar="FOLDER", help="the index folder (default: KB_INDEX, else index/ in the repository)")
     parser.add_argument("--write-tables", action="store_true", help="maintainers: write the DDI facts of the sources to kb/knowledge/ddis.csv")
+    parser.add_argument("--only-sources", action="store_true", help="leave the built-in knowledge out (for measurements)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but failures")
     parser.add_argument("--json", action="store_true", help="print progress and summary as lines of JSON")
     chosen = parser.parse_args(arguments)
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     index = chosen.index or default_folder()
     try:
         add = [source for argument in chosen.sources for source in find_sources(argument, folders)]
-        summary = refresh(index, add, chosen.remove, progress)
+        summary = refresh(index, add, chosen.remove, progress, not chosen.only_sources)
         progress.start("ddis")
         lines = write_tables(index, summary.all_sources, chosen.write_tables) if chosen.write_tables or summary.tables_stale else []
         progress.stop()

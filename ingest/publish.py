@@ -40,7 +40,7 @@ class PublishError(RuntimeError):
     """The new generation was not put in place; the message says why. The old one goes on serving."""
 
 
-def refresh(folder: Path, add: Sequence[Source] = (), remove: Sequence[str] = (), progress: Progress | None = None) -> Summary:
+def refresh(folder: Path, add: Sequence[Source] = (), remove: Sequence[str] = (), progress: Progress | None = None, builtin: bool = True) -> Summary:
     """
     Bring an index up to date: the built-in knowledge, every source it already has, and the ones to add.
 
@@ -49,6 +49,7 @@ def refresh(folder: Path, add: Sequence[Source] = (), remove: Sequence[str] = ()
         add: Sources to add or to refresh, replacing what the index remembers of them. When given, other sources are not read again.
         remove: Names or locations of sources to drop.
         progress: Where to tell.
+        builtin: False leaves the built-in knowledge out, for measurements.
 
     Returns:
         What was done. `changed` is false when nothing had to be, and then nothing was written.
@@ -68,7 +69,7 @@ def refresh(folder: Path, add: Sequence[Source] = (), remove: Sequence[str] = ()
         clear(folder, current)
         work = _Work(folder, current, progress)
         try:
-            return work.run(add, remove)
+            return work.run(add, remove, builtin)
         except sqlite3.Error as error:
             raise PublishError(f"{folder}: the index was not changed ({error}). Free some space or check the disk, then run it again: python -m ingest") from error
         finally:
@@ -143,7 +144,7 @@ class _Work:
         assert self.database is not None
         return self.database
 
-    def run(self, add: Sequence[Source], remove: Sequence[str]) -> Summary:
+    def run(self, add: Sequence[Source], remove: Sequence[str], builtin: bool) -> Summary:
         """Everything, in order."""
         summary, progress = self.summary, self.progress
         known = dict(self.known)
@@ -155,7 +156,8 @@ class _Work:
                 self._drop(name)
                 summary.tables_stale |= bool(known.pop(name).layout)
         progress.start("read", unit="files")
-        self._knowledge()
+        if builtin:
+            self._files(knowledge.SOURCE, (_Unread(name, path.read_bytes, partial(_own_pages, name, path)) for name, path in knowledge.files()))
         for source in add or list(known.values()):
             before = known.get(source.name)
             if add and before and not source.folders and before.folders:
@@ -206,9 +208,6 @@ class _Work:
         self.summary.generation = (self.new if self.started else self.old or self.new).name
 
     # reading sources
-
-    def _knowledge(self) -> None:
-        self._files(knowledge.SOURCE, (_Unread(name, path.read_bytes, partial(_own_pages, name, path)) for name, path in knowledge.files()))
 
     def _source(self, source: Source) -> None:
         self._files(source.name, (_Unread(file.path, file.read, partial(_pages, source.name, file), file.problem) for file in files(source)))

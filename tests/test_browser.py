@@ -157,11 +157,11 @@ def test_too_long_and_empty_are_refused_before_asking(visit: Visit) -> None:
     box = page.get_by_role("textbox", name="Your question or code")
     box.fill("x" * 4001)
     box.press("Enter")
-    page.get_by_text(re.compile("4,001 characters")).wait_for()
+    page.get_by_text(re.compile("4,001 characters")).first.wait_for()
     assert page.locator(".pw-turn").count() == 0
     box.fill("   ")
     page.get_by_role("button", name="Ask").click()
-    page.get_by_text("Type a question first").wait_for()
+    page.get_by_text("Type a question first").first.wait_for()
     assert "Not allowed" in ask(page, DPC)
 
 
@@ -177,7 +177,10 @@ def test_what_is_typed_is_never_markup(visit: Visit) -> None:
 def test_code_is_shown_with_the_lines_found(visit: Visit) -> None:
     page = visit()
     ask(page, "Is this right?\n```c\nVOID MyDpc(KDPC *Dpc, PVOID Context, PVOID A, PVOID B)\n{\n    PVOID p = ExAllocatePool2(POOL_FLAG_PAGED, 64, 'gaTD');\n}\n```")
-    assert page.locator("#turn-1 .pw-numbered .pw-line").count() == 4
+    lines = page.locator("#turn-1 .pw-numbered .pw-line")
+    assert lines.count() == 4
+    tops = [line.bounding_box()["y"] for line in lines.all()]
+    assert tops == sorted(set(tops)), "each line stands below the one before"
     if page.locator("#turn-1 .pw-where").count():
         page.locator("#turn-1 .pw-where").first.click()
         assert page.locator("#line-1-3.pw-found").count() == 1

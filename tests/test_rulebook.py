@@ -66,9 +66,8 @@ def test_a_rule_without_citations_is_refused(tmp_path: Path) -> None:
 
 
 def test_faults_of_several_files_are_reported_together(tmp_path: Path) -> None:
-    for path in KNOWLEDGE.iterdir():
-        if path.is_file():
-            shutil.copy(path, tmp_path)
+    for name in ("facts.yaml", "phrases.yaml", "arguments.yaml", "registers.csv"):  # the tables may be empty
+        shutil.copy(KNOWLEDGE / name, tmp_path)
     (tmp_path / "rules").mkdir()
     written(tmp_path / "rules", "memory.resident: false", "memory.resdent: false")
     (tmp_path / "rules" / "b.yaml").write_text("id: c\n", encoding="utf-8")

@@ -80,7 +80,7 @@ def question(number: int, asked: str, found: Sequence[Finding] = ()) -> str:
         return f'<h2 class="pw-question" id="question-{number}">{hidden}{"<br>".join(html.escape(line) for line in lines)}</h2>'
     marked = {finding.line for finding in found}
     rows = "".join(
-        f'<span class="{"pw-line pw-marked" if at in marked else "pw-line"}" id="line-{number}-{at}"><span class="pw-number" aria-hidden="true">{at}</span>{text or " "}\n</span>'
+        f'<span class="{"pw-line pw-marked" if at in marked else "pw-line"}" id="line-{number}-{at}"><span class="pw-number" aria-hidden="true">{at}</span>{text or " "}</span>'
         for at, text in enumerate(highlight("\n".join(code)).removesuffix("\n").split("\n"), start=1)
     )
     title = " ".join(line.strip() for line in prose if line.strip()) or "Review this code"
@@ -148,7 +148,7 @@ def findings(number: int, answer: Answer) -> str:
     if not answer.findings:
         return ""
     rows = "".join(finding(number, one, told=one.message in answer.markdown) for one in answer.findings)
-    return f'<h3>Findings</h3><ul class="pw-findings">{rows}</ul>'
+    return f'<h3>Rules broken</h3><ul class="pw-findings">{rows}</ul>'
 
 
 def finding(number: int, one: Finding, told: bool) -> str:

@@ -37,7 +37,7 @@ def rule_page(knowledge: Knowledge, name: str) -> str | None:
     then = "".join(f"<tr><td><code>{html.escape(fact)}</code></td><td><code>{html.escape(str(value))}</code></td></tr>" for fact, value in rule.then.items())
     examples = "".join(f"<li>{html.escape(example.ask)} <strong>{html.escape(example.verdict)}</strong></li>" for example in rule.examples)
     parts = [
-        f"<h1>{html.escape(rule.title)}{_chip(rule)}</h1><p><code>{html.escape(rule.id)}</code></p>",
+        f"<h1>{html.escape(rule.title)}</h1><p>{_chip(rule)}<code>{html.escape(rule.id)}</code></p>",
         f'<h2>What it says</h2><table><thead><tr><th scope="col">when</th><th scope="col">is</th></tr></thead><tbody>{lines}</tbody>'
         f'<thead><tr><th scope="col">then</th><th scope="col">is</th></tr></thead><tbody>{then}</tbody></table>',
         f"<h2>Why</h2>{render(rule.rationale)}",

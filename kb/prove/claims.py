@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kb.terms import LEVELS, Citation, Row, rank, text_of
+from kb.terms import LEVELS, Citation, Row, Terms, rank, text_of
 
 NAMED = (
     (r"passive[_ ]level|irql\s*=\s*0\b|\bpassive\b(?! interrupt)", "PASSIVE_LEVEL"),
@@ -67,3 +67,278 @@ def hull(ranges: Sequence[Range]) -> Range | None:
     if not ranges:
         return None
     return min((low for low, _ in ranges), key=rank), max((high for _, high in ranges), key=rank)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One figure of one row."""
+
+    where: str
+    """`<table>/<row>`."""
+    field: str
+    value: str
+    others: tuple[str, ...]
+    """The values a mutant puts in its place."""
+    carries: Callable[[str], bool]
+    """Whether the citations of the row carry a value for this field."""
+
+
+def texts(citations: Iterable[Citation]) -> list[str]:
+    """The terms of each citation as one text."""
+    return [" | ".join(citation.terms) for citation in citations]
+
+
+def told(citations: Iterable[Citation]) -> list[Range]:
+    """Every range that a term of these citations states, and the joint range of each citation."""
+    found: list[Range] = []
+    for citation in citations:
+        own = [one for term in citation.terms for one in ranges_in(term)]
+        joint = hull(own)
+        found += own
+        if joint is not None:
+            found.append(joint)
+    return found
+
+
+def own_citations(case: Mapping[str, Any], row: Row) -> tuple[Citation, ...]:
+    """The citations of a case, those of its row where it has none."""
+    return tuple(Citation.read(entry, row.id) for entry in case.get("citations") or ()) or row.citations
+
+
+def next_levels(level: str) -> tuple[str, ...]:
+    """The levels beside one."""
+    at = rank(level)
+    return LEVELS[max(0, at - 1) : at] + LEVELS[at + 1 : at + 2]
+
+
+def range_claims(where: str, field: str, irql: Mapping[str, str], fits: Callable[[Range], bool]) -> Iterator[Claim]:
+    """Two claims, the lowest and the highest level of a range; the other end stays as it is."""
+    low, high = irql["lowest"], irql["highest"]
+    yield Claim(where, f"{field}.lowest", low, tuple(one for one in next_levels(low) if rank(one) <= rank(high)), lambda value: fits((value, high)))
+    yield Claim(where, f"{field}.highest", high, tuple(one for one in next_levels(high) if rank(one) >= rank(low)), lambda value: fits((low, value)))
+
+
+FACT_WORDS: Mapping[tuple[str, str], str] = {
+    ("execution.level", "passive"): r"WdfExecutionLevelPassive|passive",
+    ("execution.level", "dispatch"): r"WdfExecutionLevelDispatch|by default|DPC|spin lock",
+    ("operation.synchronized", "true"): r"FLT_PREOP_SYNCHRONIZE|synchroni[sz]ed",
+    ("operation.synchronized", "false"): r"arbitrary thread|WITH_CALLBACK|not synchroni[sz]ed",
+    ("caller", "user"): r"user-mode|most drivers|arbitrary thread context|paging path",
+    ("caller", "kernel"): r"kernel-mode|highest-level|upper|<= ?DISPATCH_LEVEL",
+    ("io.paging", "true"): r"paging (path|I/O|file)",
+    ("io.paging", "false"): r"most drivers|exceptions|POWER_PAGABLE|PASSIVE_LEVEL",
+    ("memory.pool", "paged"): r"(?<!non)(?<!non-)paged",
+    ("memory.pool", "nonpaged"): r"non-?paged",
+    ("interrupt.passive", "true"): r"passive[- ]level",
+    ("interrupt.passive", "false"): r"spin lock|DIRQL",
+    ("power.pagable", "true"): r"DO_POWER_PAGABLE",
+    ("power.pagable", "false"): r"DO_POWER_PAGABLE|DISPATCH_LEVEL",
+    ("wait.timeout", "zero"): r"zero|Timeout",
+    ("wait.mode", "kernel"): r"KernelMode|kernel-mode|resident|resides",
+    ("wait.mode", "user"): r"UserMode|user mode|must set the WaitMode",
+    ("memory.place", "stack"): r"stack|must be resident",
+}
+"""Words of the documentation that speak of a value of a fact."""
+
+
+def speaks_of(fact: str, value: str, citations: Sequence[Citation]) -> bool:
+    """Whether a term of the citations speaks of a value of a fact."""
+    pattern = FACT_WORDS.get((fact, value))
+    return pattern is not None and any(re.search(pattern, text, re.I) for text in texts(citations))
+
+
+def routine_claims(row: Row) -> Iterator[Claim]:
+    """The range of a routine is the smallest that holds what its citations state; that of a case is one its own citations state."""
+    where = f"routines/{row.id}"
+    joint = hull([one for citation in row.citations for term in citation.terms for one in ranges_in(term)])
+    yield from range_claims(where, "irql", row.more["irql"], lambda irql: irql == joint)
+    for number, case in enumerate(row.more.get("cases") or (), start=1):
+        cited = own_citations(case, row)
+        stated = told(cited)
+        upto = {(LEVELS[0], high) for low, high in stated if low == high} if case.get("irql", {}).get("lowest") == LEVELS[0] else set()
+        if case.get("irql"):
+            yield from range_claims(where, f"case {number}", case["irql"], lambda irql, stated=stated, upto=upto: irql in stated or irql in upto)  # type: ignore[misc]
+        yield from when_claims(where, number, case, cited)
+
+
+def when_claims(where: str, number: int, case: Mapping[str, Any], cited: Sequence[Citation]) -> Iterator[Claim]:
+    """The condition of a case: its citations speak of the value, and not of the opposite one."""
+    for fact, wanted in case["when"].items():
+        for one in wanted if isinstance(wanted, list) else [wanted]:
+            value = text_of(one)
+            others = tuple(other for name, other in FACT_WORDS if name == fact and other != value)
+            yield Claim(where, f"case {number} when {fact}", value, others, lambda value, fact=fact: speaks_of(fact, value, cited))  # type: ignore[misc]
+
+
+ACQUIRING = re.compile(r"acqui|call|enter|wait|may be|used|caller|needs|assumes|taken|restricts|for `", re.I)
+RELEASING = re.compile(r"releas|left|leav|lower|set(ting)? |exit", re.I)
+HOLDING = re.compile(r"rais|sets|hold|held|runs?\b|under|returns|goes to|until|executes|after|must be at|in KMDF|leaves its caller|protected|acquisition|stays|same", re.I)
+
+
+def lock_claims(row: Row) -> Iterator[Claim]:
+    """Levels of a lock: a citation that speaks of acquiring, releasing or holding it states exactly this range."""
+    where = f"locks/{row.id}"
+    acquires = [str(name).lower() for name in row.more.get("acquire") or ()]
+    releases = [str(name).lower() for name in row.more.get("free") or ()]
+    routed = {
+        "requires": [one for one in row.citations if ACQUIRING.search(one.says) or any(one.page.endswith(f"-{name}") for name in acquires)],
+        "release": [one for one in row.citations if RELEASING.search(one.says) or any(one.page.endswith(f"-{name}") for name in releases)],
+        "held": [one for one in row.citations if HOLDING.search(one.says)],
+    }
+    for column, cited in routed.items():
+        if row.more.get(column):
+            stated = told(cited)
+            yield from range_claims(where, column, row.more[column], lambda irql, stated=stated: irql in stated)  # type: ignore[misc]
+    if row.more.get("storage"):
+        yield storage_claim(where, row)
+    for number, case in enumerate(row.more.get("cases") or (), start=1):
+        cited = list(own_citations(case, row))
+        stated = told(cited)
+        for column in ("held", "requires"):
+            if case.get(column):
+                yield from range_claims(where, f"case {number} {column}", case[column], lambda irql, stated=stated: irql in stated)  # type: ignore[misc]
+        yield from when_claims(where, number, case, cited)
+
+
+RESIDENT = re.compile(r"non-?\s?paged|resident|non-?pageable|system[- ]space|must not be pageable|DISPATCH_LEVEL|memory-resident|extension|allocates the storage|system-allocated|kernel stack|STACK", re.I)
+PAGEABLE = re.compile(
+    r"paged (or|and) non|nonpaged\w* or paged|from paged pool|paged (memory )?pool\b(?! safely)|pageable|type of (pool|memory)|POOL_TYPE|\bPagedPool|is nonpaged$|tree is nonpaged|run-down block itself is nonpaged|"
+    r"must be resident', 'IRQL >=|copy of|regardless|PASSIVE_LEVEL|if the caller|IRQL >= DISPATCH_LEVEL|allocated from nonpaged memory$",
+    re.I,
+)
+ONLY = re.compile(r"must (always )?(be|reside|remain|provide|allocate)|must be allocated|nonpaged system|non-?paged (system )?(storage|memory|pool)|should not|resident", re.I)
+
+
+def storage_claim(where: str, row: Row) -> Claim:
+    """Where an object or lock may live: `either` needs a citation that admits pageable memory, `nonpaged` one that demands residency, `stack_allowed` one that names the stack."""
+    cited = texts(row.citations)
+    value = str(row.more["storage"])
+
+    def carries(storage: str) -> bool:
+        if storage == "stack_allowed":
+            return value == "stack_allowed" and any("stack" in text.lower() for text in cited)
+        if storage == "either":
+            return any(PAGEABLE.search(text) for text in cited) and not any(re.search(r"must[^|]*(non-?paged|resident|nonpageable)", text, re.I) and not PAGEABLE.search(text) for text in cited)
+        return any(RESIDENT.search(text) for text in cited) and value != "either"
+
+    others = {"nonpaged": ("either",), "either": ("nonpaged",), "stack_allowed": ("either",)}[value]
+    return Claim(where, "storage", value, others, carries)
+
+
+def object_claims(row: Row) -> Iterator[Claim]:
+    """Storage of an object, and the cases."""
+    where = f"objects/{row.id}"
+    yield storage_claim(where, row)
+    for number, case in enumerate(row.more.get("cases") or (), start=1):
+        cited = own_citations(case, row)
+        yield from when_claims(where, number, case, cited)
+
+
+def allocator_claims(row: Row, terms: Terms) -> Iterator[Claim]:
+    """Memory and levels of an allocator; where a citation states two levels, the lower one is that of paged memory."""
+    where = f"allocators/{row.id}"
+    names = [name.lower() for name in row.names]
+    frees = [str(name).lower() for name in (row.more.get("release") or {}).get("with") or ()]
+    for column, own, other in (("allocate", names, frees), ("release", frees, names)):
+        levels = row.more.get(column) or {}
+        cited = [one for one in row.citations if any(one.page.endswith(f"-{name}") for name in own)]
+        cited = cited or [one for one in row.citations if not any(one.page.endswith(f"-{name}") for name in other)] or list(row.citations)
+        bounds = [[high for term in one.terms for _, high in ranges_in(term)] for one in (*cited, *(cited if "any" in levels else row.citations))]
+        for memory in ("any", "paged", "nonpaged"):
+            if memory in levels:
+                value = levels[memory]["highest"]
+                pick = {"any": lambda highs: highs, "paged": lambda highs: [min(highs, key=rank)], "nonpaged": lambda highs: [max(highs, key=rank)]}[memory]
+                yield Claim(where, f"{column}.{memory}.highest", value, next_levels(value), lambda level, bounds=bounds, pick=pick: any(highs and level in pick(highs) for highs in bounds))  # type: ignore[misc]
+    for name, pool in (row.more.get("pools") or {}).items():
+        argument = next((one for one in terms.tables["pool_arguments"].values() if name in one.names), None)
+        spelled = "nonpaged" if re.search(r"non_?paged|^\.data", name, re.I) else "paged"
+        known = str(argument.more.get("pool")) if argument is not None else spelled
+        yield Claim(where, f"pools.{name}", str(pool), ("paged" if pool == "nonpaged" else "nonpaged",), lambda value, known=known: value == known)  # type: ignore[misc]
+    gives = str(row.more["gives"])
+    text = " || ".join(texts(row.citations))
+    high = any(rank(level["highest"]) >= rank("DISPATCH_LEVEL") for level in (row.more.get("allocate") or {}).values())
+    resident = bool(re.search(r"non-?paged|nonpageable|resident|contiguous|uncached|common buffer|three pages|INIT\b|physical", text, re.I)) or high
+
+    def carries(value: str) -> bool:
+        if (value == "by_argument") != bool(row.more.get("pools")):
+            return False
+        return {"nonpaged": resident, "paged": not high and bool(re.search(r"(?<!non)(?<!non-)(paged|pageable)|page fault|process|committed|PASSIVE_LEVEL|APC_LEVEL", text, re.I)) and not re.search(r"non-?paged|nonpageable", text, re.I)}.get(value, gives == value)
+
+    if gives in ("paged", "nonpaged", "by_argument"):
+        yield Claim(where, "gives", gives, tuple(one for one in ("paged", "nonpaged") if one != gives), carries)
+
+
+def argument_claims(row: Row) -> Iterator[Claim]:
+    """Value and pool of a pool argument."""
+    where = f"pool_arguments/{row.id}"
+    cited = texts(row.citations)
+    if "value" in row.more:
+        value = int(str(row.more["value"]), 0)
+        yield Claim(where, "value", str(value), (str(value + 1), str(value * 2 + 2)), lambda one: any(says_number(text, int(one)) for text in cited))
+    if row.more.get("pool"):
+        pool = str(row.more["pool"])
+
+        def carries(one: str) -> bool:
+            words = r"non-?_?paged" if one == "nonpaged" else r"(?<!non)(?<!non-)(?<!non_)paged"
+            names = " ".join(row.names)
+            return any(re.search(words, text, re.I) for text in cited) and bool(re.search(words, names + " " + " ".join(cited), re.I)) and (one == "nonpaged") == bool(re.search(r"non_?paged|executable|execute|session.*nonpaged|must ?succeed", names + " " + cited[0], re.I))
+
+        yield Claim(where, "pool", pool, ("paged" if pool == "nonpaged" else "nonpaged",), carries)
+
+
+def says_number(text: str, number: int) -> bool:
+    """Whether a text holds a number, in decimal or hexadecimal."""
+    found = []
+    for match in re.finditer(r"(?<![\w.])(0x[0-9a-f]+|\d+)", text, re.I):
+        digits = match.group(1)
+        found.append(int(digits, 16) if digits.lower().startswith("0x") else int(digits))
+    return number in found
+
+
+def bugcheck_claims(row: Row) -> Iterator[Claim]:
+    """The code of a bug check: the page that documents it carries the code in its name. Parameter values: see `pages`."""
+    where = f"bugchecks/{row.id}"
+    code = int(row.more["code"])
+    yield Claim(where, "code", hex(code), (hex(code + 1), hex(code ^ 0x10)), lambda value: any(re.match(rf"debugger/bug-check-{value}-", one.page, re.I) for one in row.citations))
+    values = [int(sub["value"]) for sub in row.more.get("subcodes") or ()]
+    if len(values) != len({(sub["value"], sign_of(sub)) for sub in row.more.get("subcodes") or ()}):
+        yield Claim(where, "subcodes", "distinct", (), lambda _: False)
+
+
+def sign_of(sub: Mapping[str, Any]) -> str:
+    """What tells two subcodes of one value apart."""
+    return " ".join(str(sub.get("note", "")).split())
+
+
+def linux_claims(row: Row) -> Iterator[Claim]:
+    """Each Windows name that a Linux term maps to is named by a citation."""
+    where = f"linux/{row.id}"
+    text = " ".join([*texts(row.citations), *(one.page for one in row.citations), *(one.says for one in row.citations), row.note, str(row.more.get("difference", ""))]).lower()
+    for name in row.more.get("windows") or ():
+        yield Claim(where, f"windows {name}", str(name), (str(name) + "X",), lambda value: value.lower() in text)
+
+
+def claims(terms: Terms) -> Iterator[Claim]:
+    """
+    Every figure of the hand-written tables that its citations must carry.
+
+    Args:
+        terms: The tables.
+
+    Yields:
+        Claims, in table order.
+    """
+    for row in terms.tables["routines"].values():
+        yield from routine_claims(row)
+    for row in terms.tables["locks"].values():
+        yield from lock_claims(row)
+    for row in terms.tables["objects"].values():
+        yield from object_claims(row)
+    for row in terms.tables["allocators"].values():
+        yield from allocator_claims(row, terms)
+    for row in terms.tables["pool_arguments"].values():
+        yield from argument_claims(row)
+    for row in terms.tables["bugchecks"].values():
+        yield from bugcheck_claims(row)
+    for row in terms.tables["linux"].values():
+        yield from linux_claims(row)

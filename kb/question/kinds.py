@@ -93,6 +93,9 @@ def kind_of(reading: Reading) -> str:
     objects = reading.stored_objects()
     if objects and (not calls or storing and (pools or pool_question)) and (storing or pools or pool_question or reading.named_facts("memory.place")):
         doing = [key for key, _, _ in reading.cues("acts") if key in ("touch", "free", "allocate")]
+        beside = {reading.numbers[one.first] for one in (*pools, *reading.named_facts("memory.place"))}
+        if any(one.clause in beside and one.first in {lock.first for lock in locks} for one in objects):
+            return "object_storage"
         if storing or not (doing and routines):
             return "object_storage"
     if has(reading, "howto") and not pool_question:

@@ -182,6 +182,12 @@ class Reading:
                 ddi = self.ddi_table.find(one.value)
                 if ddi is not None and ddi.kind == "callback" and ddi.role == "implemented_by_driver":
                     found.append(replace(one, table="callback"))
+        rows = [one for one in found if one.table == "routines"]
+        found = [
+            one
+            for one in found
+            if one.table != "callback" or not any(row.first < one.first and set(row.value.split("-")) & set(re.findall(r"[a-z]+", re.sub(r"([A-Z])", r" \1", one.words).lower())) - {"callback", "routine", "evt"} for row in rows)
+        ]  # "context cleanup callback ... CleanupCallback": the general name means the routine named before
         if not found:
             for one in self.rows("linux"):
                 row = self.terms.row("linux", one.value)
@@ -269,6 +275,9 @@ class Reading:
         by_clause: dict[int, list[Site]] = {}
         last = -9
         for one in self.routine_mentions():
+            before = {token.word for token in self.tokens[max(0, one.first - 4) : one.first]}
+            if before & {"since", "because"} and one.table == "routines" and self.numbers[one.first] > 0 and by_clause:
+                continue  # "PASSIVE, since pofx uses worker threads" gives a reason, not a place
             if one.first in subjects or one.first - last <= 1:
                 continue  # "WdfRequestSetCompletionRoutine CompletionRoutine" is one routine
             last = one.last
@@ -456,7 +465,8 @@ class Reading:
             linked = {row.id for row in self.object_rows() if any(one.value in (row.more.get("ddis") or ()) for one in self.calls())}
             stored = self.stored_objects()
             objects = [one for one in self.rows("objects") if one.value in linked] or stored or self.rows("objects") or self.implied_objects()
-            return [("object", one.value) for one in objects[:1]], {one.first for one in objects[:1]}
+            near = [one for one in objects if one.clause == objects[0].clause] if objects else []
+            return [("object", name) for name in dict.fromkeys(one.value for one in near)], {one.first for one in near}
         if chosen:
             first = chosen[0]
             picked = [first]
@@ -515,7 +525,7 @@ class Reading:
         found = []
         for one in self.calls():
             for row in self.terms.tables.get("objects", {}).values():
-                if one.value in (row.more.get("ddis") or ()) and "context" in row.id and "context" in words:
+                if one.value in (row.more.get("ddis") or ()) and ("context" in row.id and words & {"context", "ctx"} or "Init" in one.value):
                     found.append(replace(one, kind="row", table="objects", value=row.id))
         return found
 
@@ -538,12 +548,12 @@ class Reading:
     def was_called(self, mention: Mention) -> bool:
         """Whether the text tells that the routine was called elsewhere: `IoQueueWorkItem was called in a DPC`."""
         after = [token.text.lower() for token in self.tokens[mention.last + 1 : mention.last + 4]]
-        return len(after) >= 2 and after[0] in ("was", "were") and after[1] in ("called", "made", "done", "used", "invoked")
+        return len(after) >= 2 and (after[0] in ("was", "were") and after[1] in ("called", "made", "done", "used", "invoked") or after[0] in ("happened", "happens", "ran"))
 
     def registered(self, mention: Mention) -> str:
         """The routine that a registering DDI registers: the id of its row, or the documented callback's name; empty when unknown."""
         callback = self.terms.registers.get(mention.value.lower(), "")
-        if not callback:
+        if not callback or not REGISTERING.search(mention.value):
             return ""
         for kind, table, value in self.reader.vocabulary.named(callback):
             if kind == "row" and table == "routines":
@@ -608,22 +618,31 @@ class Reading:
         if existing and not any(places):
             return existing
         if kind == "object_storage" and subjects and subjects[0][0] == "object":
+            base = {name: value for name, value in base.items() if name != "memory.place" or not self.place_is_alternative()}
             store: Use = {**base, "act": "store", "object": subjects[0][1]}
+            more = [{**base, "act": "store", "object": name} for what, name in subjects[1:3] if what == "object"]
             row = self.terms.row("objects", subjects[0][1])
             either = row is not None and row.more.get("storage") == "either"
-            return [store, *(self.memory_uses([], sites, base) if either and sites else [])]
+            return [store, *more, *(self.memory_uses([], sites, base) if either and sites else [])]
         if kind in ("why", "howto", "bugcheck", "migration", "code", "out_of_scope") and not self.pool_asked():
             return self.call_uses(subjects, places, base) if kind in ("howto", "migration") and any(places) else []
+        made = self.allocated_objects()
+        if made and kind in ("decision", "api_irql") and plain_pool(self):
+            uses += [{**base, "act": "store", "object": name} for name in made]
         if kind == "migration" or kind == "howto":
             uses += self.call_uses(subjects, places, base) if any(places) else []
         elif kind != "decision":
             uses += self.call_uses(subjects, places, base)
         elif subjects:
             uses += [use for use in self.call_uses(subjects, places, base) if any(site for site in places if site)]
-        if kind in ("decision", "context", "linux") and self.pool_asked() or kind in ("api_irql", "howto", "migration") and sites and (self.pool_mentions() or self.cues("pool_question")):
+        acting = kind == "context" and any(key in ("touch", "free", "allocate") and any(site.clause == self.numbers[first] for site in sites) for key, first, _ in self.cues("acts"))
+        plain = bool(self.pool_mentions() or self.cues("pool_question") or self.cues("pool_word"))
+        if kind == "decision" and self.pool_asked() or kind == "linux" and self.pool_asked() or kind == "context" and (plain or acting) or kind in ("api_irql", "howto", "migration") and sites and (self.pool_mentions() or self.cues("pool_question")):
             uses += self.memory_uses(subjects, sites, base)
         if (kind == "context" or kind == "decision" and not any(use.get("act") == "call" for use in uses)) and not any(use.get("act") == "context" for use in uses):
             uses += [{**base, **{name: value for name, value in place.items() if name not in ("lock",)}, "act": "context"} for place in places if "routine" in place]
+            if not any("routine" in place for place in places):
+                uses += [{**base, "routine": routine, "act": "context"} for routine in self.registered_routines()[:1]]
         given = self.given_pool()
         if given and kind in ("decision", "api_irql", "context") and any("irql.highest" in place or "routine" in place or "lock" in place for place in places):
             if self.cues("passive_memory"):
@@ -646,6 +665,22 @@ class Reading:
     def pool_asked(self) -> bool:
         """Whether memory of some pool is what the question is about."""
         return bool(self.pool_mentions() or self.cues("pool_question") or self.cues("pool_word") or self.rows("allocators"))
+
+    def allocated_objects(self) -> list[str]:
+        """Objects that the text says are allocated: `I allocate the WNODE_EVENT_ITEM`."""
+        locks = {one.first for one in self.rows("locks")}
+        ends = [last for key, _, last in self.cues("acts") if key == "allocate"]
+        return list(dict.fromkeys(one.value for one in self.rows("objects") if one.first not in locks and any(0 < one.first - last <= 3 for last in ends)))
+
+    def place_is_alternative(self) -> bool:
+        """Whether a place is offered beside a pool (`stack, paged, nonpaged?`) rather than stated."""
+        for place in self.named_facts("memory.place"):
+            for pool in self.pool_mentions():
+                first, second = sorted((place, pool), key=lambda one: one.first)
+                between = {token.word for token in self.tokens[first.last + 1 : second.first]}
+                if between and between <= {",", "or", "must", "be", "/", "paged", "nonpaged", "from"}:
+                    return True
+        return False
 
     def exist_uses(self, subjects: list[tuple[str, str]], base: Use) -> list[Use]:
         """Whether what is named exists on the Windows version named: a use for each routine, pool type or flag."""
@@ -754,9 +789,17 @@ class Reading:
         return bool(self.cues("only")) or bool(words & {"temp", "scratch", "temporary", "need", "needs"})
 
 
+REGISTERING = re.compile(
+    r"Register|Init|Set\w*(?:Routine|Callback|Notify)|Connect|Queue|Async|AllocateTimer|RequestPowerIrp|Notif|IpiGeneric|CreateSystemThread|Synchroniz|WhenSafe|SetCompletion"
+)  # names of routines whose main purpose is to hand over a callback; others take one by the way
 LINKED_LENGTH = 34  # words up to which an object named beside a routine that takes it is what the question is about
 CALLBACK_WORDS = ("thread", "callback", "routine", "handler", "completion", "function", "notification", "worker")
 CONDITION_STOP = set("the a an is are of in on if when or and to be for with that by not no another other value object state call called caller it its set from".split())
+
+
+def plain_pool(reading: Reading) -> bool:
+    """Whether the text names or asks for a pool."""
+    return bool(reading.pool_mentions() or reading.cues("pool_question"))
 
 
 def condition_words(text: str) -> tuple[set[str], set[str]]:
