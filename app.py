@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import socket
 import sys
@@ -93,16 +94,20 @@ def build_default_index(folder: Path) -> None:
 
 def serve(listening: socket.socket, host: str, index: Path | None = None) -> None:
     """Open the assistant, build the application and run it on the socket."""
-    from kb.chain import Assistant
     from kb.index import default_folder
 
     build_default_index(index or default_folder())
+    gc.disable()  # loading makes many objects that all stay: looking for garbage among them is a third of the start
+    from kb.chain import Assistant
+
     assistant = Assistant.open(index)
     import uvicorn
 
     from web.server import build
 
     app = build(assistant, host)
+    gc.freeze()
+    gc.enable()
     shown = f"[{host}]" if ":" in host else host
     print(f"Poolwise answers at http://{shown}:{listening.getsockname()[1]}  (Ctrl+C stops it)", flush=True)
     assistant.warm()

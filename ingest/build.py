@@ -19,7 +19,7 @@ from kb.index.words import WordIndex, tokens
 
 def index_words(database: sqlite3.Connection, folder: Path, progress: Progress) -> None:
     """
-    Write the two word indexes of a generation: over chunks, and over whole pages.
+    Write the word indexes of a generation: over chunks, over whole pages, and over titles.
 
     Args:
         database: Its chunks, with their rows.
@@ -30,15 +30,20 @@ def index_words(database: sqlite3.Connection, folder: Path, progress: Progress) 
     pages: dict[str, list[str]] = {page: [] for (page,) in database.execute("SELECT DISTINCT page FROM chunks ORDER BY page")}
     number = {page: row for row, page in enumerate(pages)}
     page_row: list[int] = []
-    for page, title, heading, text in database.execute("SELECT page, title, heading, text FROM chunks ORDER BY row"):
+    bare: list[bool] = []
+    for page, title, heading, text, section in database.execute("SELECT page, title, heading, text, section FROM chunks ORDER BY row"):
         head, body = tokens(title), tokens(f"{heading}\n{text}")
         chunks.append(head + body)
         pages[page] += body if pages[page] else head + body
         page_row.append(number[page])
+        bare.append(section == "syntax")
         progress.step()
     WordIndex.build(chunks, folder / "words")
+    titles = [tokens(f"{title} {names}") for title, names in database.execute("SELECT min(title), min(names) FROM chunks GROUP BY page ORDER BY page")]
     WordIndex.build(list(pages.values()), folder / "page_words")
+    WordIndex.build(titles, folder / "title_words")
     np.save(folder / "page_row.npy", np.array(page_row, np.int32))
+    np.save(folder / "bare.npy", np.array(bare, bool))
 
 
 def put_pointer(folder: Path, name: str) -> None:

@@ -250,7 +250,8 @@ class Place:
         for case in row.more.get("cases") or ():
             truth, missing = holds(case["when"], self.facts)
             if truth == "unknown":
-                defaults = {text_of(key): text_of(value) for key, value in (row.more.get("assume") or {}).items()}
+                unsure = self.facts.get("unsure") or ()
+                defaults = {text_of(key): text_of(value) for key, value in (row.more.get("assume") or {}).items() if key not in unsure}
                 if all(fact in defaults for fact in missing):
                     trial = {**self.facts, **{fact: defaults[fact] for fact in missing}}
                     truth, missing = holds(case["when"], trial)
@@ -562,7 +563,7 @@ def try_rule(rule: Rule, facts: Facts, terms: Terms) -> tuple[Truth, dict[str, s
     for test in rule.when:
         truth = compare(test, facts, terms)
         if truth == "unknown":
-            default = rule.assume.get(test.fact) or terms.facts[test.fact].assume
+            default = "" if test.fact in (facts.get("unsure") or ()) else rule.assume.get(test.fact) or terms.facts[test.fact].assume
             trial = {**rule.assume, **({test.fact: default} if default else {}), **facts}
             truth = compare(test, trial, terms)
             if truth != "unknown" and test.fact not in facts:

@@ -62,6 +62,7 @@ def test_another_model_than_the_one_that_built_it(tmp_path: Path, monkeypatch: p
         "words/vocab.index.json",
         "words/indices.csc.index.npy",
         "page_words/indptr.csc.index.npy",
+        "title_words/data.csc.index.npy",
         "page_row.npy",
         "chroma/chroma.sqlite3",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,8 +50,14 @@ def room(module: str) -> str:
     return ".".join(parts[:2]) if parts[0] == "kb" else parts[0]
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def imports(path: Path) -> tuple[str, ...]:
     """Every module that a file imports, also inside its functions, but not only for type checkers."""
+    return tuple(found_in(path))
+
+
+def found_in(path: Path) -> Iterator[str]:
+    """The work of `imports`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     hidden = {inner for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) for inner in ast.walk(node)}
     for node in ast.walk(tree):

@@ -21,7 +21,7 @@ from kb.index.words import WordIndex, best
 
 __all__ = ["Candidates", "Chunk", "Index", "IndexMissingError", "default_folder"]
 
-FORMAT = 2  # of everything below the index folder; another number asks for a rebuild
+FORMAT = 4  # of everything below the index folder; another number asks for a rebuild
 POINTER = "current"  # a text file with the name of the generation that serves
 GENERATIONS = "generations"
 MODELS = "models"
@@ -65,7 +65,9 @@ class Generation:
             self.store = ChunkStore(folder)
             self.words = WordIndex(folder / "words")
             self.page_words = WordIndex(folder / "page_words")
+            self.title_words = WordIndex(folder / "title_words")
             self.page_row: NDArray[np.int32] = np.load(folder / "page_row.npy")
+            self.bare: NDArray[np.bool_] = np.load(folder / "bare.npy")
         except (OSError, ValueError, KeyError, EOFError, sqlite3.Error) as error:
             raise IndexMissingError(f"The passage index at {folder} is damaged ({str(error).splitlines()[0]}). Rebuild it: python -m ingest") from error
         if not self.store.rows == self.words.rows == len(self.page_row) == self.manifest["chunks"]:
@@ -95,9 +97,13 @@ class Candidates:
     """BM25 of the chunk."""
     page_words: NDArray[np.float32]
     """BM25 of its whole page."""
+    title_words: NDArray[np.float32]
+    """BM25 of its page's title and names."""
     cosines: NDArray[np.float32]
     named: NDArray[np.bool_]
     wanted: NDArray[np.bool_]
+    bare: NDArray[np.bool_]
+    """Declarations: found by their names, but they answer no question."""
     store: ChunkStore
 
     def chunks(self, places: Sequence[int]) -> list[Chunk]:
@@ -265,9 +271,11 @@ class Index:
             rows=order,
             words=np.round(by_words[order], 4),
             page_words=np.round(by_page[now.page_row[order]], 4),
+            title_words=np.round(now.title_words.scores(text)[now.page_row[order]], 4),
             cosines=np.zeros(len(order), np.float32) if vector is None or not len(order) else np.round(now.vectors.of(order) @ vector, 4),
             named=np.array([row in named_rows for row in order.tolist()], bool),
             wanted=np.array([row in wanted_rows for row in order.tolist()], bool),
+            bare=now.bare[order],
             store=now.store,
         )
 

@@ -7,21 +7,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kb.engine import Knowledge, judge
 from kb.terms import LEVELS, Citation, Row, Terms, rank, text_of
 
 NAMED = (
     (r"passive[_ ]level|irql\s*=\s*0\b|\bpassive\b(?! interrupt)", "PASSIVE_LEVEL"),
     (r"apc[_ ]level", "APC_LEVEL"),
-    (r"(?:dispatch|dpc)[_ ]level|dpc/dispatch level|\bdispatch level", "DISPATCH_LEVEL"),
+    (r"(?:dispatch|dpc)[_ ]level|\bDISPATCH\b(?! routine)(?!_)", "DISPATCH_LEVEL"),
     (r"\bdirqls?\b|device irql|\bSynchronizeIrql\b|IRQL of the interrupt|at the irql of", "DIRQL"),
-    (r"high_level|ipi_level|clock_level|profile_level", "HIGH_LEVEL"),
+    (r"high_level|ipi_level|clock_level|profile_level|\bhigh irql", "HIGH_LEVEL"),
 )
 ANY = re.compile(r"\bany irql\b|\bany level\b|all irqls|irql: any|at any irql", re.I)
 LEVEL = re.compile("|".join(f"(?P<L{number}>{pattern})" for number, (pattern, _) in enumerate(NAMED)), re.I)
-UPTO = re.compile(r"(<=|≤|&lt;=|at most|up to|or below|or lower|or less|maximum|highest|max_level|not above|no higher|at or below|less than or equal)", re.I)
+UPTO = re.compile(r"(<=|≤|&lt;=|can be called at|may be called at|at most|up to|or below|or lower|or less|maximum|highest|max_level|not above|no higher|at or below|less than or equal)", re.I)
 UNDER = re.compile(r"(<(?!=)|\bless than(?! or equal)|\bbelow(?!.*or below)|lower than)\s*(?:irql\s*)?$", re.I)
 FROM = re.compile(r"(>=|≥|at least|or above|or higher|or greater|minimum|min_level)", re.I)
-OVER = re.compile(r"(>(?!=)|greater than(?! or equal)|higher than|\babove)\s*(?:irql\s*)?$", re.I)
+OVER = re.compile(r"(>(?!=)|greater than(?! or equal)|(?<!no )higher than|\babove)\s*(?:irql\s*)?$", re.I)
 Range = tuple[str, str]
 
 
@@ -43,6 +44,8 @@ def ranges_in(term: str) -> list[Range]:
     found: list[Range] = []
     if ANY.search(term):
         found.append((LEVELS[0], LEVELS[-1]))
+    if re.search(r"(within|in|inside) a critical region", term, re.I):
+        found.append((LEVELS[0], "APC_LEVEL"))  # entered at APC_LEVEL or below, which the rows of the regions cite
     ends = [match.end() for match in LEVEL.finditer(term)]
     for number, match in enumerate(LEVEL.finditer(term)):
         level = level_at(match)
@@ -53,7 +56,7 @@ def ranges_in(term: str) -> list[Range]:
             found.append((LEVELS[0], LEVELS[max(0, rank(level) - 1)]))
         elif OVER.search(before):
             found.append((LEVELS[min(4, rank(level) + 1)], LEVELS[-1]))
-        elif UPTO.search(before[-24:]) or (later and later.group(2).lower() in ("below", "lower", "less", "a lower")):
+        elif UPTO.search(before[-28:]) or (later and later.group(2).lower() in ("below", "lower", "less", "a lower")):
             found.append((LEVELS[0], level))
         elif FROM.search(before[-24:]) or (later and later.group(2).lower() in ("above", "higher", "greater")):
             found.append((level, LEVELS[-1]))
@@ -100,6 +103,16 @@ def told(citations: Iterable[Citation]) -> list[Range]:
     return found
 
 
+def joint_range(citations: Iterable[Citation]) -> Range | None:
+    """The smallest range that holds everything these citations state."""
+    return hull([one for citation in citations for term in citation.terms for one in ranges_in(term)])
+
+
+def wider(one: Range | None, other: Range | None) -> bool:
+    """Whether a range reaches further than another one."""
+    return one is not None and other is not None and (rank(one[0]) < rank(other[0]) or rank(one[1]) > rank(other[1]))
+
+
 def own_citations(case: Mapping[str, Any], row: Row) -> tuple[Citation, ...]:
     """The citations of a case, those of its row where it has none."""
     return tuple(Citation.read(entry, row.id) for entry in case.get("citations") or ()) or row.citations
@@ -119,7 +132,7 @@ def range_claims(where: str, field: str, irql: Mapping[str, str], fits: Callable
 
 
 FACT_WORDS: Mapping[tuple[str, str], str] = {
-    ("execution.level", "passive"): r"WdfExecutionLevelPassive|passive",
+    ("execution.level", "passive"): r"(?<!not specify )WdfExecutionLevelPassive",
     ("execution.level", "dispatch"): r"WdfExecutionLevelDispatch|by default|DPC|spin lock",
     ("operation.synchronized", "true"): r"FLT_PREOP_SYNCHRONIZE|synchroni[sz]ed",
     ("operation.synchronized", "false"): r"arbitrary thread|WITH_CALLBACK|not synchroni[sz]ed",
@@ -132,7 +145,8 @@ FACT_WORDS: Mapping[tuple[str, str], str] = {
     ("interrupt.passive", "true"): r"passive[- ]level",
     ("interrupt.passive", "false"): r"spin lock|DIRQL",
     ("power.pagable", "true"): r"DO_POWER_PAGABLE",
-    ("power.pagable", "false"): r"DO_POWER_PAGABLE|DISPATCH_LEVEL",
+    ("power.pagable", "false"): r"DO_POWER_INRUSH",
+    ("handle", "device"): r"WDFDEVICE",
     ("wait.timeout", "zero"): r"zero|Timeout",
     ("wait.mode", "kernel"): r"KernelMode|kernel-mode|resident|resides",
     ("wait.mode", "user"): r"UserMode|user mode|must set the WaitMode",
@@ -150,8 +164,10 @@ def speaks_of(fact: str, value: str, citations: Sequence[Citation]) -> bool:
 def routine_claims(row: Row) -> Iterator[Claim]:
     """The range of a routine is the smallest that holds what its citations state; that of a case is one its own citations state."""
     where = f"routines/{row.id}"
-    joint = hull([one for citation in row.citations for term in citation.terms for one in ranges_in(term)])
-    yield from range_claims(where, "irql", row.more["irql"], lambda irql: irql == joint)
+    every = joint_range(row.citations)
+    required = joint_range([citation for citation in row.citations if citation.section == "requirements"])
+    fitting = {required or every} | ({every} if wider(every, required) else set())
+    yield from range_claims(where, "irql", row.more["irql"], lambda irql: irql in fitting)
     for number, case in enumerate(row.more.get("cases") or (), start=1):
         cited = own_citations(case, row)
         stated = told(cited)
@@ -170,67 +186,122 @@ def when_claims(where: str, number: int, case: Mapping[str, Any], cited: Sequenc
             yield Claim(where, f"case {number} when {fact}", value, others, lambda value, fact=fact: speaks_of(fact, value, cited))  # type: ignore[misc]
 
 
-ACQUIRING = re.compile(r"acqui|call|enter|wait|may be|used|caller|needs|assumes|taken|restricts|for `", re.I)
 RELEASING = re.compile(r"releas|left|leav|lower|set(ting)? |exit", re.I)
-HOLDING = re.compile(r"rais|sets|hold|held|runs?\b|under|returns|goes to|until|executes|after|must be at|in KMDF|leaves its caller|protected|acquisition|stays|same", re.I)
+RAISING = re.compile(r"\b(sets|raises|raise|raised|reset|resets)\b|returns at|runs at|executes? at|is held|holder|routine at DIRQL", re.I)
+KEEPING = re.compile(r"no raise is necessary|not (change|raise)|without modifying|optimized|immediately returns FALSE|implicitly|guarded region", re.I)
+MEETING = re.compile(r"must be (running|called)|called at|<=|>=|only (when|while)|must occur", re.I)
+
+
+def lock_ranges(row: Row, column: str) -> set[Range]:
+    """
+    The ranges that the citations of a lock state for one of its columns.
+
+    A term that says raise, set or hold speaks of the lock while it is held; every other level of its page speaks of the call.
+
+    Args:
+        row: The lock.
+        column: `requires`, `release` or `held`.
+
+    Returns:
+        The ranges; for `held` of a lock that leaves the IRQL alone, what it requires.
+    """
+    frees = [str(name).lower() for name in row.more.get("free") or ()]
+    takes = [str(name).lower() for name in row.more.get("acquire") or ()]
+    found: set[Range] = set()
+    own_page = {"requires": takes, "release": frees, "held": []}[column]
+    anchored = any(citation.page.endswith(f"-{name}") for citation in row.citations for name in own_page)
+    for citation in row.citations:
+        routine = citation.page.rpartition("/nf-")[2].partition("-")[2]
+        if anchored and routine and routine not in (*takes, *frees):
+            continue  # another routine's page, such as that of the wait for the last release
+        freeing = bool(RELEASING.search(citation.says)) or routine in frees
+        taking = not freeing or "acqui" in citation.says.lower()
+        raising = any(RAISING.search(term) and not MEETING.search(term) for term in citation.terms)
+        for term in citation.terms:
+            meeting = bool(MEETING.search(term))
+            holding = bool(RAISING.search(term)) and not meeting
+            if column == "held":
+                speaks = holding or raising and not meeting or not freeing and not meeting and bool(re.search(r"holder|under (a|the) lock|until the release|is held|while", citation.says))
+            else:
+                speaks = (freeing if column == "release" else taking) and not holding and (meeting or not raising)
+            found |= set(ranges_in(term)) if speaks else set()
+            if column == "requires" and "NewIrql >= CurrentIrql" in term and row.more.get("held"):
+                return {(LEVELS[0], row.more["held"]["highest"])}
+    if column == "release" and row.more.get("held") and any(re.search(r"restor|lowers", text) for text in texts(row.citations)):
+        found.add((row.more["held"]["lowest"], row.more["held"]["highest"]))  # the release restores the level, so it happens at the level held
+    requires = row.more.get("requires")
+    if column == "held" and not found and requires and any(KEEPING.search(text) for text in texts(row.citations)):
+        low, high = requires["lowest"], requires["highest"]
+        found.add((low, high) if low == LEVELS[0] else (low, low))
+    return found
 
 
 def lock_claims(row: Row) -> Iterator[Claim]:
     """Levels of a lock: a citation that speaks of acquiring, releasing or holding it states exactly this range."""
     where = f"locks/{row.id}"
-    acquires = [str(name).lower() for name in row.more.get("acquire") or ()]
-    releases = [str(name).lower() for name in row.more.get("free") or ()]
-    routed = {
-        "requires": [one for one in row.citations if ACQUIRING.search(one.says) or any(one.page.endswith(f"-{name}") for name in acquires)],
-        "release": [one for one in row.citations if RELEASING.search(one.says) or any(one.page.endswith(f"-{name}") for name in releases)],
-        "held": [one for one in row.citations if HOLDING.search(one.says)],
-    }
-    for column, cited in routed.items():
+    for column in ("requires", "release", "held"):
         if row.more.get(column):
-            stated = told(cited)
+            stated = lock_ranges(row, column)
             yield from range_claims(where, column, row.more[column], lambda irql, stated=stated: irql in stated)  # type: ignore[misc]
     if row.more.get("storage"):
         yield storage_claim(where, row)
     for number, case in enumerate(row.more.get("cases") or (), start=1):
         cited = list(own_citations(case, row))
-        stated = told(cited)
+        found = told(cited)
         for column in ("held", "requires"):
             if case.get(column):
-                yield from range_claims(where, f"case {number} {column}", case[column], lambda irql, stated=stated: irql in stated)  # type: ignore[misc]
+                yield from range_claims(where, f"case {number} {column}", case[column], lambda irql, found=found: irql in found)  # type: ignore[misc]
         yield from when_claims(where, number, case, cited)
 
 
-RESIDENT = re.compile(r"non-?\s?paged|resident|non-?pageable|system[- ]space|must not be pageable|DISPATCH_LEVEL|memory-resident|extension|allocates the storage|system-allocated|kernel stack|STACK", re.I)
-PAGEABLE = re.compile(
-    r"paged (or|and) non|nonpaged\w* or paged|from paged pool|paged (memory )?pool\b(?! safely)|pageable|type of (pool|memory)|POOL_TYPE|\bPagedPool|is nonpaged$|tree is nonpaged|run-down block itself is nonpaged|"
-    r"must be resident', 'IRQL >=|copy of|regardless|PASSIVE_LEVEL|if the caller|IRQL >= DISPATCH_LEVEL|allocated from nonpaged memory$",
+RESIDENT = re.compile(r"non-?\s?paged|resident|non-?pageable|system[- ]space|must not be pageable|DISPATCH_LEVEL|extension|allocates the storage|system-allocated|kernel stack", re.I)
+EITHER = re.compile(
+    r"paged or non-?paged|nonpaged\w* or paged|paged lookaside list or|paged or nonpaged lookaside|(?<!non)(?<!non-)paged (memory )?pool(?! safely)|(?<!non)(?<!not )(?<!access )pageable|type of (pool|memory)|"
+    r"block itself is nonpaged|tree is nonpaged|\bPagedPool|nonpaged pool \| IRQL <=|must be resident \| IRQL >=|copy of|PASSIVE_LEVEL \| system thread|NotificationStructure",
     re.I,
 )
-ONLY = re.compile(r"must (always )?(be|reside|remain|provide|allocate)|must be allocated|nonpaged system|non-?paged (system )?(storage|memory|pool)|should not|resident", re.I)
+"""Words that admit pageable memory, if only below a level."""
+DEMAND = re.compile(r"must (always )?(be|reside|remain|provide|allocate)[^|]*(non-?paged|resident|nonpageable)|must allocate|resident storage|only accepts|should not|resident at all|nonpaged system|(kernel|local|thread) stack|the stack", re.I)
+"""Words that admit nothing but resident memory."""
 
 
 def storage_claim(where: str, row: Row) -> Claim:
     """Where an object or lock may live: `either` needs a citation that admits pageable memory, `nonpaged` one that demands residency, `stack_allowed` one that names the stack."""
-    cited = texts(row.citations)
+    cited = texts(citation for citation in row.citations if citation.section != "requirements")
     value = str(row.more["storage"])
+    admits = [text for text in cited if EITHER.search(text) and (not DEMAND.search(text) or re.search(r"IRQL (>=|=|<=|>)", text))]
+    demands = [text for text in cited if RESIDENT.search(text)]
 
     def carries(storage: str) -> bool:
         if storage == "stack_allowed":
-            return value == "stack_allowed" and any("stack" in text.lower() for text in cited)
-        if storage == "either":
-            return any(PAGEABLE.search(text) for text in cited) and not any(re.search(r"must[^|]*(non-?paged|resident|nonpageable)", text, re.I) and not PAGEABLE.search(text) for text in cited)
-        return any(RESIDENT.search(text) for text in cited) and value != "either"
+            return any("stack" in text.lower() for text in cited)
+        return bool(admits) if storage == "either" else bool(demands) and not admits
 
     others = {"nonpaged": ("either",), "either": ("nonpaged",), "stack_allowed": ("either",)}[value]
     return Claim(where, "storage", value, others, carries)
 
 
-def object_claims(row: Row) -> Iterator[Claim]:
-    """Storage of an object, and the cases."""
+def object_claims(row: Row, knowledge: Knowledge) -> Iterator[Claim]:
+    """Storage of an object, and its cases: what a case allows must be resident by the rules, what it forbids must not."""
     where = f"objects/{row.id}"
     yield storage_claim(where, row)
     for number, case in enumerate(row.more.get("cases") or (), start=1):
         cited = own_citations(case, row)
+        when = {str(name): text_of(value) for name, value in case["when"].items() if not isinstance(value, list)}
+        allowed = bool(case.get("allowed", True))
+        if set(when) == {"memory.place", "wait.mode"}:
+
+            def agrees(mode: str, when: Mapping[str, str] = when, allowed: bool = allowed, cited: Sequence[Citation] = cited) -> bool:
+                use = {"act": "touch", "memory.place": when["memory.place"], "wait.mode": mode, "irql.lowest": "DISPATCH_LEVEL", "irql.highest": "DISPATCH_LEVEL"}
+                return speaks_of("wait.mode", mode, cited) and (judge(use, knowledge).outcome == "allowed") == allowed
+
+            mode = when["wait.mode"]
+            yield Claim(where, f"case {number} when wait.mode", mode, ("user" if mode == "kernel" else "kernel",), agrees)
+            continue
+        if when.get("memory.pool") and not allowed:  # what forbids paged pool says that nonpaged pool is demanded
+            demanded = {"paged": "nonpaged", "nonpaged": "paged"}
+            yield Claim(where, f"case {number} when memory.pool", when["memory.pool"], (demanded[when["memory.pool"]],), lambda pool, cited=cited: speaks_of("memory.pool", demanded[pool], cited))  # type: ignore[misc]
+            case = {**case, "when": {name: value for name, value in case["when"].items() if name != "memory.pool"}}
         yield from when_claims(where, number, case, cited)
 
 
@@ -268,13 +339,14 @@ def allocator_claims(row: Row, terms: Terms) -> Iterator[Claim]:
         yield Claim(where, "gives", gives, tuple(one for one in ("paged", "nonpaged") if one != gives), carries)
 
 
-def argument_claims(row: Row) -> Iterator[Claim]:
+def argument_claims(row: Row, terms: Terms) -> Iterator[Claim]:
     """Value and pool of a pool argument."""
     where = f"pool_arguments/{row.id}"
     cited = texts(row.citations)
     if "value" in row.more:
         value = int(str(row.more["value"]), 0)
-        yield Claim(where, "value", str(value), (str(value + 1), str(value * 2 + 2)), lambda one: any(says_number(text, int(one)) for text in cited))
+        computed = enumerated(row, terms)
+        yield Claim(where, "value", str(value), (str(value + 1), str(value * 2 + 2)), lambda one: int(one) == computed if computed is not None else any(says_number(text, int(one)) for text in cited))
     if row.more.get("pool"):
         pool = str(row.more["pool"])
 
@@ -286,10 +358,28 @@ def argument_claims(row: Row) -> Iterator[Claim]:
         yield Claim(where, "pool", pool, ("paged" if pool == "nonpaged" else "nonpaged",), carries)
 
 
+def enumerated(row: Row, terms: Terms) -> int | None:
+    """The value of a constant as its cited declaration computes it: `A = 32`, `A = B + 4`, or the one after its predecessor; None without one."""
+    name = row.names[0] if row.names else row.id
+    rows = {one.names[0]: one for one in terms.tables["pool_arguments"].values() if one.names}
+    for text in texts(row.citations):
+        exact = re.search(rf"\b{re.escape(name)} = (\w+)(?: \+ (\d+))?", text)
+        if exact:
+            base = exact.group(1)
+            start = int(base) if base.isdigit() else int(str(rows[base].more["value"]), 0) if base in rows else None
+            return None if start is None else start + int(exact.group(2) or 0)
+        after = re.search(rf"(\w+) = [\w +]+, {re.escape(name)}\b", text)
+        if after and after.group(1) in rows:
+            return int(str(rows[after.group(1)].more["value"]), 0) + 1
+        if re.search(rf"enum \w+ \{{ {re.escape(name)}\b", text):
+            return 0
+    return None
+
+
 def says_number(text: str, number: int) -> bool:
     """Whether a text holds a number, in decimal or hexadecimal."""
     found = []
-    for match in re.finditer(r"(?<![\w.])(0x[0-9a-f]+|\d+)", text, re.I):
+    for match in re.finditer(r"(?<![\w.])(?<!Windows )(?<!version )(0x[0-9a-f]+|\d+)", text, re.I):
         digits = match.group(1)
         found.append(int(digits, 16) if digits.lower().startswith("0x") else int(digits))
     return number in found
@@ -310,35 +400,40 @@ def sign_of(sub: Mapping[str, Any]) -> str:
     return " ".join(str(sub.get("note", "")).split())
 
 
-def linux_claims(row: Row) -> Iterator[Claim]:
-    """Each Windows name that a Linux term maps to is named by a citation."""
+def linux_claims(row: Row, knowledge: Knowledge) -> Iterator[Claim]:
+    """Each Windows name that a Linux term maps to is a documented routine, a row of a table, or a term of a citation."""
     where = f"linux/{row.id}"
-    text = " ".join([*texts(row.citations), *(one.page for one in row.citations), *(one.says for one in row.citations), row.note, str(row.more.get("difference", ""))]).lower()
+    text = " ".join([*texts(row.citations), *(one.page for one in row.citations)]).lower()
+
+    def known(name: str) -> bool:
+        return name in knowledge.ddis or name.lower() in text or any(name in other.names for other in knowledge.terms.rows())
+
     for name in row.more.get("windows") or ():
-        yield Claim(where, f"windows {name}", str(name), (str(name) + "X",), lambda value: value.lower() in text)
+        yield Claim(where, f"windows {name}", str(name), (f"{name}X",), known)
 
 
-def claims(terms: Terms) -> Iterator[Claim]:
+def claims(knowledge: Knowledge) -> Iterator[Claim]:
     """
     Every figure of the hand-written tables that its citations must carry.
 
     Args:
-        terms: The tables.
+        knowledge: The tables, and the rules and routines that some columns are compared with.
 
     Yields:
         Claims, in table order.
     """
+    terms = knowledge.terms
     for row in terms.tables["routines"].values():
         yield from routine_claims(row)
     for row in terms.tables["locks"].values():
         yield from lock_claims(row)
     for row in terms.tables["objects"].values():
-        yield from object_claims(row)
+        yield from object_claims(row, knowledge)
     for row in terms.tables["allocators"].values():
         yield from allocator_claims(row, terms)
     for row in terms.tables["pool_arguments"].values():
-        yield from argument_claims(row)
+        yield from argument_claims(row, terms)
     for row in terms.tables["bugchecks"].values():
         yield from bugcheck_claims(row)
     for row in terms.tables["linux"].values():
-        yield from linux_claims(row)
+        yield from linux_claims(row, knowledge)

@@ -118,6 +118,8 @@ def argument_facts(text: str, terms: Terms) -> dict[str, tuple[str, str]]:
             if position < len(arguments):
                 written = arguments[position]
                 value = entry["values"].get(written) or entry["values"].get(written.upper())
+                if value is None and entry["fact"] == "wait.timeout" and re.search(r"zero", written, re.I):
+                    value = "zero"
                 if value is not None:
                     found[str(entry["fact"])] = (str(value), written)
     return found

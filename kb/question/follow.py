@@ -56,7 +56,9 @@ def bare_values(reading: Reading, earlier: Question) -> dict[str, str]:
     lowered = {word.lower() for word in words}
     if "argument.wait" in pending and lowered & {"true", "false"}:
         found["argument.wait"] = "true" if "true" in lowered else "false"
-    if "wait.timeout" in pending and re.search(r"\b[1-9]\d*\s*(ms|msec|millisecond|second|sec|us)s?\b", reading.text, re.I):
+    if "wait.timeout" in pending and re.search(r"\bzero\b|= ?0\b|\b0\b", reading.text, re.I):
+        found["wait.timeout"] = "zero"
+    elif "wait.timeout" in pending and re.search(r"\b[1-9]\d*\s*(ms|msec|millisecond|second|sec|us)s?\b", reading.text, re.I):
         found["wait.timeout"] = "nonzero"
     if "execution.level" in pending and len(words) <= 6 and not reading.cues("irql_question"):
         for one in reading.mentions:
@@ -148,6 +150,17 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     if held and memory_before and len(held) == len(subject):
         place.append({"lock": (acquirers[str(held[0]["ddi"]).lower()],)})
         subject = []
+    named = [one.value for one in reading.rows("locks")]
+    swap = instead or any(token.word in ("swap", "switch", "change", "turn") for token in reading.tokens)
+    if swap and named and any("lock" in use for use in before) and not reading.calls():
+        return [{**use, "lock": (named[-1],)} if "lock" in use else use for use in before], earlier.kind, names_of(before)
+    stored = next((str(use["object"]) for use in before if use.get("act") == "store" and "object" in use), "")
+    if {"protects", "protect", "guards", "guard"} & {token.word for token in reading.tokens} and stored:
+        lock = lock_of(reading, stored)
+        site = {name: value for one in place for name, value in one.items()}
+        return [{**site, "act": "touch", **({"lock": (lock,)} if lock else {})}], "decision", ["object"]
+    if swap and named and before and all(use.get("act") in MEMORY_ACTS for use in before):
+        return [{**use, "lock": (named[-1],)} for use in before], earlier.kind, names_of(before)
     locks = [use for use in subject if use.get("act") == "acquire" and "acquired" in use]
     if locks and instead and any("lock" in use for use in before) and not reading.calls():
         return [{**use, "lock": (str(locks[0]["acquired"]),)} if "lock" in use else use for use in before], earlier.kind, names_of(before)
@@ -196,10 +209,28 @@ def storage_row(reading: Reading, lock: str) -> str:
     return ""
 
 
+def lock_of(reading: Reading, stored: str) -> str:
+    """The row of locks.yaml that a stored lock's row stands for: it shares a name with it."""
+    row = reading.terms.row("objects", stored)
+    if row is None:
+        return ""
+    wanted = {*row.names, *(singular(phrase) for phrase in row.says)}
+    for other in reading.terms.tables.get("locks", {}).values():
+        if wanted & {*other.names, *(singular(phrase) for phrase in other.says)}:
+            return other.id
+    return ""
+
+
 def with_subject(question: Question, reading: Reading, subject: list[Use], before: list[Use]) -> tuple[list[Use], str, list[str]]:
     """A follow-up that names what is called or stored: the place is the earlier one unless it names its own."""
     placed = any("routine" in use or "irql.highest" in use for use in subject)
-    if question.kind == "object_storage" or not before or all(use.get("act") == "exist" for use in subject):
+    if question.kind == "object_storage":
+        row = reading.terms.row("objects", str(subject[0].get("object", "")))
+        earlier = [{**{name: value for name, value in use.items() if name in PLACE_FACTS}, "act": "touch"} for use in before if any(name in use for name in PLACE_FACTS)]
+        if row is not None and row.more.get("storage") == "either" and earlier:
+            return [*subject, *earlier, *[dict(use) for use in question.uses if use not in subject]], question.kind, ["routine"]
+        return subject, question.kind, []
+    if not before or all(use.get("act") == "exist" for use in subject):
         return subject, question.kind, []
     kept = PLACE_FACTS if not placed else ()
     place: Use = {}
@@ -207,7 +238,6 @@ def with_subject(question: Question, reading: Reading, subject: list[Use], befor
         for name in kept:
             if name in use and name not in place:
                 place[name] = use[name]
-    del reading
     return [{**place, **use} for use in subject], question.kind if question.kind != "out_of_scope" else "api_irql", list(place)
 
 

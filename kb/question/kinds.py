@@ -94,6 +94,8 @@ def kind_of(reading: Reading) -> str:
     if objects and (not calls or storing and (pools or pool_question)) and (storing or pools or pool_question or reading.named_facts("memory.place")):
         doing = [key for key, _, _ in reading.cues("acts") if key in ("touch", "free", "allocate")]
         beside = {reading.numbers[one.first] for one in (*pools, *reading.named_facts("memory.place"))}
+        if objects[0].first <= 1 and (pools or pool_question) and not calls:
+            return "object_storage"
         if any(one.clause in beside and one.first in {lock.first for lock in locks} for one in objects):
             return "object_storage"
         if storing or not (doing and routines):

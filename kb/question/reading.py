@@ -169,7 +169,16 @@ class Reading:
 
     def named_facts(self, name: str) -> list[Mention]:
         """Mentions of a fact's values that are not negated."""
-        return [one for one in self.mentions if one.kind == "fact" and one.table == name and not one.negated]
+        unsure = self.unsure_clauses()
+        return [one for one in self.mentions if one.kind == "fact" and one.table == name and not one.negated and not self.doubted(one, unsure)]
+
+    def unsure_clauses(self) -> set[int]:
+        """Clauses that say that something is not known."""
+        return {self.numbers[first] for _, first, _ in self.cues("unsure")}
+
+    def doubted(self, mention: Mention, clauses: set[int]) -> bool:
+        """Whether the text says of a mention that it is not known: `I don't know if it has PassiveHandling`."""
+        return mention.clause in clauses and any(last < mention.first and self.numbers[first] == mention.clause for _, first, last in self.cues("unsure"))
 
     # -- places ---------------------------------------------------------------------------------------------------
 
@@ -193,6 +202,9 @@ class Reading:
                 row = self.terms.row("linux", one.value)
                 if row is not None and row.more.get("routine"):
                     found.append(replace(one, table="routines", value=str(row.more["routine"])))
+        unsure = self.unsure_clauses()
+        if any(not self.doubted(one, unsure) for one in found):
+            found = [one for one in found if not self.doubted(one, unsure)]
         specific = [one for one in found if "-" in one.value]
         found = [one for one in found if not any(other.first < one.first and other.value != one.value and one.value in other.value.split("-") for other in specific)]
         past = {self.tokens[first - 1].word for _, first, _ in self.cues("used_to") if first} | {"\0"}
@@ -457,7 +469,7 @@ class Reading:
         A routine that acquires a lock is a subject only when nothing else is called under it.
         """
         calls = self.calls()
-        chosen = [one for one in calls if not self.is_held(one, calls)] or (calls[:1] if kind != "decision" else [])
+        chosen = [one for one in calls if not self.is_held(one, calls)] or (calls[:1] if kind != "decision" and not (self.pool_mentions() or self.cues("pool_question")) else [])
         asked = [one for one in chosen if self.sentence_asks(one)]
         if asked and chosen and not self.sentence_asks(chosen[0]) and kind in ("api_irql", "linux", "howto"):
             chosen = asked
@@ -487,7 +499,12 @@ class Reading:
                 [*(("ddi", one.value) for one in dict.fromkeys(picked)), *(("lock", one.value) for one in waited[:1])],
                 {one.first for one in (*picked, *waited)},
             )
-        locks = [one for one in self.rows("locks") if not self.held_by_cue(one) or self.asked(one)]
+        touching = {self.numbers[first] for key, first, _ in self.cues("acts") if key == "touch"}
+        locks = [
+            one
+            for one in self.rows("locks")
+            if (not self.held_by_cue(one) or self.asked(one)) and not (one.clause in touching and any(self.tokens[at].word == "while" for at in range(one.last + 1, len(self.tokens)) if self.numbers[at] == one.clause))
+        ]
         if locks and kind in ("api_irql", "linux", "context"):
             return [("lock", one.value) for one in locks[:1]], {one.first for one in locks[:1]}
         return [], set()
@@ -510,7 +527,10 @@ class Reading:
             after = {token.word for token in self.tokens[one.last + 1 : one.last + 4]}
             if one.first in locks and (after & {"protect", "guard", "held", "serialize"} or self.held_by_cue(one)):
                 continue
-            if one.first not in locks or one.clause in storing or short or one.clause in placed:
+            inside = [token.word for token in self.tokens[one.last + 1 : one.last + 3]]
+            offered = one.first <= 1 and any(0 < pool.first - one.last <= 6 for pool in self.pool_mentions())
+            lies = len(inside) == 2 and inside[0] in ("in", "inside", "within") and inside[1] in ("a", "my", "the", "our", "paged", "nonpaged", "this")
+            if one.first not in locks or one.clause in storing or short or one.clause in placed or lies or offered:
                 found.append(one)
         return found
 
@@ -583,7 +603,7 @@ class Reading:
         if (self.pool_mentions() or self.cues("pool_question") or self.cues("pool_word")) and not self.asked(mention):
             return True  # a question about memory names the lock that is held around it
         later = [one for one in calls if one.first > mention.last and one.value.lower() not in self.reader.vocabulary.acquirers]
-        return bool(later) and bool({token.word for token in self.tokens[mention.last + 1 : later[0].first]} & {"then", "and", "before", "around", "followed"})
+        return bool(later) and bool({token.word for token in self.tokens[mention.last + 1 : later[0].first]} & {"then", "and", "before", "around", "followed", "+"})
 
     def sentence_asks(self, mention: Mention) -> bool:
         """Whether the sentence of a mention ends with a question mark."""
@@ -612,6 +632,10 @@ class Reading:
     def uses(self, kind: str, subjects: list[tuple[str, str]], sites: list[Site], shared: dict[str, str]) -> list[Use]:
         """The uses that the question states, each with the facts of its place."""
         base: Use = {name: value for name, value in shared.items() if name not in ("driver.model",)}
+        unsure = self.unsure_clauses()
+        doubted = tuple(sorted({one.table for one in self.mentions if one.kind == "fact" and self.doubted(one, unsure)}))
+        if doubted:
+            base["unsure"] = doubted
         places = [site.facts() for site in sites] or [{}]
         uses: list[Use] = []
         existing = self.exist_uses(subjects, base)
@@ -630,7 +654,8 @@ class Reading:
         if made and kind in ("decision", "api_irql") and plain_pool(self):
             uses += [{**base, "act": "store", "object": name} for name in made]
         if kind == "migration" or kind == "howto":
-            uses += self.call_uses(subjects, places, base) if any(places) else []
+            wanted = any(self.asked(one) for one in self.calls())
+            uses += self.call_uses(subjects, places, base) if any(places) and wanted else []
         elif kind != "decision":
             uses += self.call_uses(subjects, places, base)
         elif subjects:
@@ -643,6 +668,8 @@ class Reading:
             uses += [{**base, **{name: value for name, value in place.items() if name not in ("lock",)}, "act": "context"} for place in places if "routine" in place]
             if not any("routine" in place for place in places):
                 uses += [{**base, "routine": routine, "act": "context"} for routine in self.registered_routines()[:1]]
+        if kind == "linux" and any(places) and not any(use.get("act") in MEMORY_ACTS for use in uses) and self.linux_allocates():
+            uses += [{**{name: value for name, value in base.items() if name != "memory.pool"}, **place, "act": act} for place in places if place for act in ("allocate", "touch")]
         given = self.given_pool()
         if given and kind in ("decision", "api_irql", "context") and any("irql.highest" in place or "routine" in place or "lock" in place for place in places):
             if self.cues("passive_memory"):
@@ -711,6 +738,12 @@ class Reading:
             uses += [{**base, **place, "act": "wait"} for place in merged]
         return uses
 
+    def linux_allocates(self) -> bool:
+        """Whether the Linux terms named allocate memory."""
+        allocators = {name for row in self.terms.tables.get("allocators", {}).values() for name in row.names}
+        rows = [self.terms.row("linux", one.value) for one in self.rows("linux")]
+        return any(row is not None and not row.more.get("routine") and allocators & {str(name) for name in row.more.get("windows") or ()} for row in rows)
+
     def linux_subject(self) -> str:
         """The documented routine that stands for the Linux one asked about; empty when the question names none or it maps in part only to flags."""
         for one in self.rows("linux"):
@@ -751,7 +784,7 @@ class Reading:
                 uses.append({**base, **site.facts(), "act": "touch"})
         if not uses:
             return [{**base, "act": "touch"}]
-        if self.unread_place() and not any(use.get("routine") in named for use in uses if use.get("act") == "touch" and False):
+        if self.unread_place() or self.unnamed_lock() and not any("lock" in use for use in uses):
             uses.append({**base, "act": "touch"})
         if not any(use["act"] == "touch" for use in uses) and not self.used_on_the_spot() and "free" not in acts_in_text:
             uses.append({**base, "act": "touch"})
@@ -775,6 +808,16 @@ class Reading:
         """Routines that the text registers by a documented call (`IoInitializeTimer`, `FltPerformAsynchronousIo(cbd, MyDone, ctx)`)."""
         calls = [one for one in self.mentions if one.kind == "ddi" and not one.negated]
         return list(dict.fromkeys(value for one in calls if (value := self.registered(one))))
+
+    def unnamed_lock(self) -> bool:
+        """Whether the text speaks of a lock without saying which: it may be a spin lock, so the IRQL under it stays unknown."""
+        covered = {at for one in self.mentions if one.table in ("locks", "objects") or one.kind == "ddi" for at in range(one.first, one.last + 1)}
+        denied = {self.numbers[first] for _, first, _ in self.cues("negation")}
+        named = bool(self.rows("locks") or self.acquiring_ddis())
+        return not named and any(
+            token.word == "lock" and at not in covered and self.numbers[at] not in denied and {one.word for one in self.tokens[max(0, at - 4) : at]} & {"under", "by", "holding", "hold", "with", "inside", "a", "the", "my"}
+            for at, token in enumerate(self.tokens)
+        )
 
     def unread_place(self) -> bool:
         """Whether the text speaks of a timer, interrupt, completion or callback that was not read as a place: then one use stays unknown."""

@@ -133,7 +133,7 @@ class Inspector(Locks, Memory):
             seen.append(signature)
             for place in self.places:
                 one = self.verdict(self.use(place, state, **facts))
-                if one.outcome == "forbidden" and not one.contradictions:
+                if one.outcome == "forbidden" and all(fault.rule.startswith("locks/") for fault in one.contradictions):
                     return one, state
         return None
 
