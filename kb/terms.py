@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 KNOWLEDGE = Path(__file__).parent / "knowledge"
 LEVELS = ("PASSIVE_LEVEL", "APC_LEVEL", "DISPATCH_LEVEL", "DIRQL", "HIGH_LEVEL")  # wdm.h order; see contract: device levels = DIRQL
@@ -113,6 +114,40 @@ class Row:
     """The columns that only this table has."""
 
 
+def cache_folder() -> Path:
+    """The folder of things that can be made again: parsed tables, exported models, embedded texts. `KB_CACHE` moves it."""
+    return Path(os.environ.get("KB_CACHE") or Path(__file__).resolve().parents[1] / "index" / "cache")
+
+
+def pack(value: Any) -> Any:
+    """A parsed YAML value as JSON can hold it: a mapping with keys that are not text becomes a list of pairs."""
+    if isinstance(value, dict):
+        if all(isinstance(key, str) and key != "__pairs__" for key in value):
+            return {key: pack(inner) for key, inner in value.items()}
+        return {"__pairs__": [[key, pack(inner)] for key, inner in value.items()]}
+    return [pack(inner) for inner in value] if isinstance(value, list) else value
+
+
+def unpack(value: Any) -> Any:
+    """What `pack` packed."""
+    if isinstance(value, dict):
+        if "__pairs__" in value:
+            return {key: unpack(inner) for key, inner in value["__pairs__"]}
+        return {key: unpack(inner) for key, inner in value.items()}
+    return [unpack(inner) for inner in value] if isinstance(value, list) else value
+
+
+def keep(file: Path, value: Any) -> None:
+    """Write a parsed value into the cache, whole or not at all; a cache that cannot be written costs time only."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside = file.with_name(f"{file.name}.{os.getpid()}")
+        beside.write_text(json.dumps(pack(value)), encoding="utf-8")
+        beside.replace(file)
+    except (OSError, TypeError, ValueError):
+        return
+
+
 def read_yaml(path: Path) -> Any:
     """
     Parse one YAML file.
@@ -126,11 +161,24 @@ def read_yaml(path: Path) -> Any:
     Raises:
         KnowledgeError: It is missing or is not YAML; the message has the line.
     """
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is about six times faster
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - a safe loader, chosen above
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise KnowledgeError(f"{path.name}: cannot be read ({error.strerror}); restore it from the repository") from error
+    except UnicodeDecodeError as error:
+        raise KnowledgeError(f"{path.name}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    kept = cache_folder() / "knowledge" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+    try:
+        return unpack(json.loads(kept.read_text(encoding="utf-8")))  # parsing the YAML takes ten times as long
+    except (OSError, ValueError):
+        pass
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is about six times faster
+    try:
+        parsed = yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader, chosen above
+        keep(kept, parsed)
+        return parsed
     except yaml.YAMLError as error:
         raise KnowledgeError(f"{path.name}: not YAML: {' '.join(str(error).split())}; quote texts that hold ': ' or '#'") from error
 

@@ -98,6 +98,7 @@ class Vocabulary:
         self._phrases: dict[str, list[tuple[tuple[str, ...], tuple[str, str, str]]]] = {}
         self._names: dict[str, list[tuple[str, str, str]]] = {}
         self._singles: set[str] = set()
+        self._buckets: dict[str, list[str]] = {}
         for row in terms.rows():
             for phrase in row.says:
                 self._add(phrase, ("row", row.table, row.id))
@@ -248,7 +249,12 @@ class Vocabulary:
 
     def _slip(self, name: str) -> str | None:
         """The documented routine that *name* misspells; None when the difference is a meaning (a suffix, a digit), not a slip."""
-        return slip(name, tuple(self.ddis.near(name, 3)))
+        if not self._buckets:
+            for known in self.ddis.names():
+                self._buckets.setdefault(known[:2].lower(), []).append(known)
+        alike = [known for known in self._buckets.get(name[:2].lower(), ()) if abs(len(known) - len(name)) <= TYPO_DISTANCE]
+        near = sorted((distance, known) for known in alike if (distance := DamerauLevenshtein.distance(known.lower(), name.lower(), score_cutoff=TYPO_DISTANCE)) <= TYPO_DISTANCE)
+        return slip(name, tuple(known for _, known in near[:3]))
 
     def _joined(self, tokens: list[Token], at: int) -> tuple[list[tuple[str, str, str]], int] | None:
         """A routine's name written with blanks: `ke wait for single object`, `exallocatepool with tag`."""
