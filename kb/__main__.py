@@ -43,10 +43,7 @@ def batch(assistant: object, source: Path, target: Path | None) -> int:
     assert isinstance(assistant, Assistant)
     if target is None:
         raise Failure("ask --batch: no --out FILE; name the file to write")
-    try:
-        lines = source.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise Failure(f"{source}: cannot be read ({error.strerror}); give a file of JSON lines") from error
+    lines = lines_of(source, "give a file of JSON lines")
     try:
         out = target.open("w", encoding="utf-8")
     except OSError as error:
@@ -73,12 +70,34 @@ def batch(assistant: object, source: Path, target: Path | None) -> int:
     return 0
 
 
+def lines_of(source: Path, cure: str) -> list[str]:
+    """
+    The lines of a text file.
+
+    Args:
+        source: The file.
+        cure: What to give instead when it cannot be read.
+
+    Returns:
+        Its lines, without a byte-order mark.
+
+    Raises:
+        Failure: It cannot be read or is not UTF-8.
+    """
+    try:
+        return source.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise Failure(f"{source}: cannot be read ({error.strerror}); {cure}") from error
+    except UnicodeDecodeError as error:
+        raise Failure(f"{source}: not UTF-8 text (byte {error.start}); {cure}") from error
+
+
 def irql(options: argparse.Namespace) -> int:
     """Tell what is documented of a routine."""
     from kb.ddis import DdiTable, irql_text, not_found
 
     table = DdiTable.load()
-    names = [options.name] if options.batch is None else options.batch.read_text(encoding="utf-8-sig").split("\n")
+    names = [options.name] if options.batch is None else lines_of(options.batch, "give a file with one name a line")
     names = [name.strip() for name in names if name and name.strip()]
     if not names:
         raise Failure("irql: no name; give one: python -m kb irql KeSetEvent")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
@@ -733,10 +733,14 @@ def apply_rules(base: Judgement, steps: list[Step], waiting: tuple[str, ...], kn
     allowing: tuple[Rule, dict[str, str]] | None = None
     blocked: list[str] = []
     hoped: list[str] = []
+    closing: set[str] = set()
     for rule in knowledge.rules:
         if not rule.verdict:
             continue
         truth, used, missing = try_rule(rule, facts, knowledge.terms)
+        if truth == "false" and rule.verdict == "forbidden" and len(rule.when) > 2:
+            failed = [test.fact for test in rule.when if compare(test, facts, knowledge.terms) == "false"]
+            closing |= set(failed) if len(failed) == 1 and failed[0] not in LEVEL_FACTS else set()
         if truth == "true" and rule.verdict == "forbidden":
             return finish(base, steps, rule, used, "forbidden")
         if truth == "true" and allowing is None:
@@ -744,17 +748,17 @@ def apply_rules(base: Judgement, steps: list[Step], waiting: tuple[str, ...], kn
         if truth == "unknown":
             (blocked if rule.verdict == "forbidden" else hoped).extend(missing)
     if allowing is not None and not blocked:
-        return finish(base, steps, allowing[0], allowing[1], "allowed")
+        return finish(base, steps, allowing[0], allowing[1], "allowed", closing)
     stored = facts.get("storage.waits")
     wanted = list(stored) if isinstance(stored, tuple) else blocked or hoped
     names = tuple(dict.fromkeys(name for one in wanted for name in (waiting if waiting and one.startswith("irql.") else (one,))))
     return replace(base, outcome="undetermined", steps=tuple(steps), unknown=names)
 
 
-def finish(base: Judgement, steps: list[Step], rule: Rule, used: Mapping[str, str], outcome: str) -> Judgement:
-    """The judgement with the deciding rule as its last step, keeping only the steps that lead to it."""
+def finish(base: Judgement, steps: list[Step], rule: Rule, used: Mapping[str, str], outcome: str, closing: Set[str] = frozenset()) -> Judgement:
+    """The judgement with the deciding rule as its last step, keeping only the steps that lead to it, or (*closing*: facts) that close a rule that would forbid."""
     last = Step(rule.id, rule.title + ".", tuple(test.fact for test in rule.when), rule.citations)
-    needed = {test.fact for test in rule.when} | {test.against for test in rule.when if test.against}
+    needed = {test.fact for test in rule.when} | {test.against for test in rule.when if test.against} | set(closing)
     kept: list[Step] = []
     for step in reversed(steps):
         if needed & set(step.concludes):

@@ -49,7 +49,7 @@ def template() -> tuple[Path, Path, Summary]:
     home = Path(tempfile.mkdtemp(prefix="poolwise-test-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     repository = write_repository(home / "repository")
-    summary = refresh(home / "index", find_sources(str(repository)))
+    summary = refresh(home / "index", find_sources(str(repository)), builtin=False)
     return repository, home / "index", summary
 
 
@@ -58,5 +58,5 @@ def copy(to: Path) -> tuple[Path, Path]:
     repository, index, _ = template()
     shutil.copytree(repository, to / "repository")
     shutil.copytree(index, to / "index")
-    refresh(to / "index", find_sources(str(to / "repository")))
+    refresh(to / "index", find_sources(str(to / "repository")), builtin=False)
     return to / "repository", to / "index"

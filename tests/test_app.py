@@ -234,6 +234,11 @@ def test_other_hosts_are_refused(client) -> None:
     assert client.get("/health", headers={"host": "evil.example"}).status_code == 400
 
 
+def test_pages_may_not_reach_other_machines(client) -> None:
+    for path in ("/health", "/rules", "/no-such-page"):
+        assert "connect-src 'self'" in client.get(path).headers["content-security-policy"]
+
+
 def test_rules_can_be_read(client) -> None:
     page = client.get("/rules").text
     names = re.findall(r'href="/rules/([a-z0-9-]+)"', page)

@@ -22,6 +22,7 @@ from ingest.cache import VectorCache, key
 from ingest.convert import ConvertError, decode, to_markdown
 from ingest.fetch import SourceError, files, find_sources, fingerprint, layouts
 from ingest.lock import LockedError, write_lock
+from ingest.publish import refresh
 from kb.index import GENERATIONS, OWNER, Index, read_pointer
 from tests import indexes
 
@@ -226,7 +227,7 @@ def test_sources_yaml_is_whole() -> None:
 
 def ingest(*arguments: str, expect: int = 0) -> dict[str, object]:
     """Run the command in a process of its own; its summary."""
-    done = subprocess.run([sys.executable, "-m", "ingest", "--json", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "ingest", "--only-sources", "--json", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == expect, done.stderr
     assert "Traceback" not in done.stderr
     if expect:
@@ -299,7 +300,7 @@ def test_a_kill_at_any_moment_leaves_an_index_that_answers(tmp_path: Path) -> No
     for number in range(1, moments + 1):
         for extra in range(20):
             (kernel / f"round-{extra}.md").write_text(indexes.page(f"Round {extra}", f"The round{number} marker of {extra}."), encoding="utf-8")
-        process = subprocess.Popen([sys.executable, "-m", "ingest", "--quiet", "--index", str(index)], cwd=ROOT, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([sys.executable, "-m", "ingest", "--only-sources", "--quiet", "--index", str(index)], cwd=ROOT, stderr=subprocess.DEVNULL)
         time.sleep(whole * (0.35 + 0.7 * number / moments))
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -339,3 +340,15 @@ def test_a_full_disk_and_a_folder_of_somebody_else(tmp_path: Path) -> None:
         assert "space" in str(ingest("--index", str(small / "index"), expect=1)["error"]).lower()
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.slow
+def test_the_built_in_knowledge_is_indexed_and_a_malformed_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ingest import knowledge
+
+    found = list(knowledge.files())
+    (tmp_path / "broken.yaml").write_text("- id: x\n  title: [", encoding="utf-8")
+    monkeypatch.setattr(knowledge, "files", lambda: iter([*found[:3], ("broken.yaml", tmp_path / "broken.yaml")]))
+    summary = refresh(tmp_path / "index")
+    assert [line.split(":")[1].strip() for line in summary.skipped][-1] == "broken.yaml"
+    assert summary.sources["knowledge"] > 3

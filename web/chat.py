@@ -74,7 +74,7 @@ def header() -> str:
     """The top of the page."""
     return (
         f'<header class="pw-header"><div class="pw-brand"><h1>{NAME}</h1><p>{TAGLINE}</p></div>'
-        '<nav aria-label="Site"><a href="/rules">Rules</a><button type="button" class="pw-theme" aria-label="Switch between light and dark">'
+        '<nav aria-label="Site"><a href="/rules" target="_blank">Rules</a><button type="button" class="pw-theme" aria-label="Switch between light and dark">'
         '<svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><circle cx="8" cy="8" r="6.25" fill="none" stroke="currentColor" stroke-width="1.5"/>'
         '<path d="M8 1.75a6.25 6.25 0 0 1 0 12.5z" fill="currentColor"/></svg></button></nav></header>'
     )

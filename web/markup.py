@@ -153,7 +153,7 @@ def findings(number: int, answer: Answer) -> str:
 
 def finding(number: int, one: Finding, told: bool) -> str:
     """One finding: its line, what is wrong, the fix, the rule."""
-    rule = f' <a href="/rules/{html.escape(one.rule)}"><code>{html.escape(one.rule)}</code></a>' if re.fullmatch(r"[a-z0-9-]+", one.rule) else ""
+    rule = f' <a href="/rules/{html.escape(one.rule)}" target="_blank"><code>{html.escape(one.rule)}</code></a>' if re.fullmatch(r"[a-z0-9-]+", one.rule) else ""
     message = "" if told else f" {_inline(one.message)}"
     fix = f'<div class="pw-fix"><span>Fix:</span> {_inline(one.fix)}</div>' if one.fix and not told else ""
     return f'<li><a class="pw-where" href="#line-{number}-{one.line}">line {one.line}</a>{message}{rule}{fix}</li>'
@@ -200,8 +200,7 @@ def source(number: int, cited: Cited) -> str:
     address = local_address(cited.url)
     title = html.escape(cited.title)
     if address:
-        outside = "" if address.startswith("/") else ' target="_blank" rel="noopener noreferrer"'
-        title = f'<a href="{html.escape(address)}"{outside}>{title}</a>'
+        title = f'<a href="{html.escape(address)}" target="_blank" rel="noopener noreferrer">{title}</a>'
     tags = [KINDS.get(cited.kind, "Source")]
     tags += ["our own text"] if cited.kind in OURS else ["not in the driver documentation"] if cited.outside else []
     labels = "".join(f'<span class="{"pw-label pw-outside" if cited.outside and tag is tags[-1] else "pw-label"}">{tag}</span>' for tag in tags)

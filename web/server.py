@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kb.chain import Assistant
 from web import pages
 from web.limits import MAX_CODE, too_long
 
+HERE = Path(__file__).parent
+HEADERS = {  # nothing on the page may reach another machine, whatever text it shows; Gradio needs inline scripts and eval
+    b"content-security-policy": b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    b"font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'",
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+}
 MAX_TURNS = 20  # of one POST /api/ask
 MAX_BODY = 4 * MAX_CODE * MAX_TURNS  # bytes
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LOG = logging.getLogger("poolwise")
+
+
+class SafeHeaders:
+    """Adds `HEADERS` to every response, streams included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *HEADERS.items()]
+            await send(message)
+
+        await self.app(scope, receive, sending)
 
 
 class BadRequestError(ValueError):
@@ -37,6 +65,7 @@ def build(assistant: Assistant, host: str = "127.0.0.1", chat: bool = True) -> F
         The application, to be served by one process.
     """
     app = FastAPI(title="Poolwise", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(SafeHeaders)
     if host in LOOPBACK:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
 
@@ -81,7 +110,7 @@ def build(assistant: Assistant, host: str = "127.0.0.1", chat: bool = True) -> F
 
         gradio.mount_gradio_app(
             app, build_chat(assistant), path="/", theme=theme(), css_paths=CSS, footer_links=[], run_history=False, enable_monitoring=False, max_file_size="1kb",
-            ssr_mode=False, mcp_server=False, pwa=False, show_error=False,
+            ssr_mode=False, favicon_path=str(HERE / "favicon.svg"), mcp_server=False, pwa=False, show_error=False,
         )
     return app
 
@@ -106,8 +135,6 @@ async def read_turns(request: Request) -> tuple[list[str], bool]:
         if len(body) > MAX_BODY:
             raise BadRequestError(f"The request has more than {MAX_BODY:,} bytes; send less")
     try:
-        import json
-
         sent = json.loads(body)
         many = "turns" in sent
         turns = [turn["user"] for turn in sent["turns"]] if many else [sent["question"]]

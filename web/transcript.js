@@ -52,5 +52,10 @@ watch("value", () => {
   const last = turns[turns.length - 1];
   if (!last) return;
   show(last, "start");
+  if (document.activeElement === document.body) { // the button that was clicked is gone: go on from the new turn
+    const heading = last.querySelector("h2");
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
+  }
   if (last.dataset.announce) element.querySelector(".pw-live").textContent = last.dataset.announce;
 });

@@ -264,16 +264,34 @@ def api_irql(question: Question, verdict: Verdict, knowledge: Knowledge, cites: 
             lines += ["", "The documentation disagrees with itself here: " + coded("; ".join(ddi.contradictions)) + "."]
         if ddi.deprecated_by:
             lines.append(f"\n`{ddi.name}` is deprecated; use `{ddi.deprecated_by}`.")
-    others = [name for name in question.ddis if name not in subjects]
+    others = [name for name in question.ddis if name not in subjects and name.lower() not in knowledge.terms.registers]
     for name in others[:2]:
         ddi = knowledge.ddis.find(name)
         if ddi is not None and ddi.rows and ddi.role == "called_by_driver":
             lines += ["", f"For comparison, `{ddi.name}`:", "", *level_table(ddi, cites)]
-    for judgement in verdict.judgements[:1]:
-        row = knowledge.terms.row("locks", str(judgement.facts.get("acquired", "")))
-        if row is not None:
-            lines += ["", coded(sentence(row.note)) + cites.marks(row.citations)]
+    told = {step.rule for step in verdict.derivation}
+    notes = [row for name in dict.fromkeys(subjects) for row in rows_about(name, knowledge) if f"{row.table}/{row.id}" not in told][:3]
+    if notes:
+        lines += ["", "**Worth knowing**", "", *(f"- {titled(row)}{cites.marks(row.citations)}" for row in notes)]
     return "\n".join(lines)
+
+
+def titled(row: Row) -> str:
+    """A row's title and note as one paragraph."""
+    title = row.title if row.title.startswith("`") else row.title[0].upper() + row.title[1:]
+    return f"**{title}.** {coded(row.note)}"
+
+
+def rows_about(name: str, knowledge: Knowledge) -> list[Row]:
+    """Rows of the lock, allocator and object tables that a documented routine acquires, is, or initializes."""
+    found = []
+    for table, keys in (("locks", ("acquire", "free")), ("objects", ("ddis",))):
+        for row in knowledge.terms.tables.get(table, {}).values():
+            if any(name in (row.more.get(key) or ()) for key in keys):
+                found.append(row)
+                break
+    found += [row for row in knowledge.terms.tables.get("allocators", {}).values() if name in row.names][:1]
+    return found
 
 
 def replace_contradictions(verdict: Verdict) -> Verdict:

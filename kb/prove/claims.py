@@ -187,9 +187,15 @@ def when_claims(where: str, number: int, case: Mapping[str, Any], cited: Sequenc
 
 
 RELEASING = re.compile(r"releas|left|leav|lower|set(ting)? |exit", re.I)
-RAISING = re.compile(r"\b(sets|raises|raise|raised|reset|resets)\b|returns at|runs at|executes? at|is held|holder|routine at DIRQL", re.I)
+RAISING = re.compile(r"\b(sets|raises|raise|raised|reset|resets)\b|returns at|runs at|executes? at|is held|holder|holding|routine at DIRQL", re.I)
 KEEPING = re.compile(r"no raise is necessary|not (change|raise)|without modifying|optimized|immediately returns FALSE|implicitly|guarded region", re.I)
 MEETING = re.compile(r"must be (running|called)|called at|<=|>=|only (when|while)|must occur", re.I)
+
+
+def routine_of(citation: Citation) -> str | None:
+    """The routine, in lower case, whose reference page is cited; None for another page."""
+    documented = re.search(r"/nf-\w+-(\w+)$", citation.page)
+    return documented.group(1) if documented else None
 
 
 def lock_ranges(row: Row, column: str) -> set[Range]:
@@ -211,22 +217,27 @@ def lock_ranges(row: Row, column: str) -> set[Range]:
     own_page = {"requires": takes, "release": frees, "held": []}[column]
     anchored = any(citation.page.endswith(f"-{name}") for citation in row.citations for name in own_page)
     for citation in row.citations:
-        routine = citation.page.rpartition("/nf-")[2].partition("-")[2]
+        routine = routine_of(citation)
         if anchored and routine and routine not in (*takes, *frees):
             continue  # another routine's page, such as that of the wait for the last release
         freeing = bool(RELEASING.search(citation.says)) or routine in frees
         taking = not freeing or "acqui" in citation.says.lower()
         raising = any(RAISING.search(term) and not MEETING.search(term) for term in citation.terms)
+        told_here: list[Range] = []
         for term in citation.terms:
             meeting = bool(MEETING.search(term))
             holding = bool(RAISING.search(term)) and not meeting
             if column == "held":
-                speaks = holding or raising and not meeting or not freeing and not meeting and bool(re.search(r"holder|under (a|the) lock|until the release|is held|while", citation.says))
+                speaks = holding or not meeting and (raising or bool(re.search(r"holder|under (a|the|its) |until the release|is held|while", citation.says, re.I)))
             else:
                 speaks = (freeing if column == "release" else taking) and not holding and (meeting or not raising)
-            found |= set(ranges_in(term)) if speaks else set()
+            told_here += ranges_in(term) if speaks else []
             if column == "requires" and "NewIrql >= CurrentIrql" in term and row.more.get("held"):
                 return {(LEVELS[0], row.more["held"]["highest"])}
+        joint = hull(told_here)
+        found |= {*told_here, joint} if joint is not None else set()
+    if not found and column == "requires":
+        found = set(told(row.citations))  # its own pages state no level, a sibling's page does
     if column == "release" and row.more.get("held") and any(re.search(r"restor|lowers", text) for text in texts(row.citations)):
         found.add((row.more["held"]["lowest"], row.more["held"]["highest"]))  # the release restores the level, so it happens at the level held
     requires = row.more.get("requires")
@@ -254,9 +265,9 @@ def lock_claims(row: Row) -> Iterator[Claim]:
         yield from when_claims(where, number, case, cited)
 
 
-RESIDENT = re.compile(r"non-?\s?paged|resident|non-?pageable|system[- ]space|must not be pageable|DISPATCH_LEVEL|extension|allocates the storage|system-allocated|kernel stack", re.I)
+RESIDENT = re.compile(r"paged pool safely|non-?\s?paged|resident|non-?pageable|system[- ]space|must not be pageable|DISPATCH_LEVEL|extension|allocates the storage|system-allocated|kernel stack", re.I)
 EITHER = re.compile(
-    r"paged or non-?paged|nonpaged\w* or paged|paged lookaside list or|paged or nonpaged lookaside|(?<!non)(?<!non-)paged (memory )?pool(?! safely)|(?<!non)(?<!not )(?<!access )pageable|type of (pool|memory)|"
+    r"paged or non-?paged|nonpaged\w* or paged|paged lookaside list or|paged or nonpaged lookaside|(?<!non)(?<!non-)paged (memory )?pool(?! safely)|(?<!non)(?<!not )(?<!access )(?<!cannot be )pageable|type of (pool|memory)|"
     r"block itself is nonpaged|tree is nonpaged|\bPagedPool|nonpaged pool \| IRQL <=|must be resident \| IRQL >=|copy of|PASSIVE_LEVEL \| system thread|NotificationStructure",
     re.I,
 )
@@ -269,7 +280,7 @@ def storage_claim(where: str, row: Row) -> Claim:
     """Where an object or lock may live: `either` needs a citation that admits pageable memory, `nonpaged` one that demands residency, `stack_allowed` one that names the stack."""
     cited = texts(citation for citation in row.citations if citation.section != "requirements")
     value = str(row.more["storage"])
-    admits = [text for text in cited if EITHER.search(text) and (not DEMAND.search(text) or re.search(r"IRQL (>=|=|<=|>)", text))]
+    admits = [text for text in cited if EITHER.search(text) and not re.search(r"fatal|will not|always memory|references to pageable", text) and (not DEMAND.search(text) or re.search(r"IRQL (>=|=|<=|>)", text))]
     demands = [text for text in cited if RESIDENT.search(text)]
 
     def carries(storage: str) -> bool:
@@ -305,35 +316,55 @@ def object_claims(row: Row, knowledge: Knowledge) -> Iterator[Claim]:
         yield from when_claims(where, number, case, cited)
 
 
+def upper_bounds(citations: Iterable[Citation], both: bool) -> list[list[str]]:
+    """
+    The highest levels that each citation states.
+
+    Args:
+        citations: Of one row.
+        both: Whether citations that state two levels, one for each kind of memory, put the others aside.
+
+    Returns:
+        A list a citation that states any.
+    """
+    found = [[high for term in one.terms for _, high in ranges_in(term)] for one in citations]
+    stated = [highs for highs in found if highs]
+    pairs = [highs for highs in stated if len(set(highs)) > 1]
+    return pairs if both and pairs else stated
+
+
 def allocator_claims(row: Row, terms: Terms) -> Iterator[Claim]:
     """Memory and levels of an allocator; where a citation states two levels, the lower one is that of paged memory."""
     where = f"allocators/{row.id}"
     names = [name.lower() for name in row.names]
     frees = [str(name).lower() for name in (row.more.get("release") or {}).get("with") or ()]
-    for column, own, other in (("allocate", names, frees), ("release", frees, names)):
+    for column, other in (("allocate", frees), ("release", names)):
         levels = row.more.get(column) or {}
-        cited = [one for one in row.citations if any(one.page.endswith(f"-{name}") for name in own)]
-        cited = cited or [one for one in row.citations if not any(one.page.endswith(f"-{name}") for name in other)] or list(row.citations)
-        bounds = [[high for term in one.terms for _, high in ranges_in(term)] for one in (*cited, *(cited if "any" in levels else row.citations))]
+        cited = [one for one in row.citations if not any(one.page.endswith(f"-{name}") or one.page.endswith(f"_{name}") for name in other if name not in (frees if column == "release" else names))]
+        anchored = any(routine_of(one) in (frees if column == "release" else names) for one in cited)
         for memory in ("any", "paged", "nonpaged"):
             if memory in levels:
                 value = levels[memory]["highest"]
-                pick = {"any": lambda highs: highs, "paged": lambda highs: [min(highs, key=rank)], "nonpaged": lambda highs: [max(highs, key=rank)]}[memory]
-                yield Claim(where, f"{column}.{memory}.highest", value, next_levels(value), lambda level, bounds=bounds, pick=pick: any(highs and level in pick(highs) for highs in bounds))  # type: ignore[misc]
+                near = [one for one in cited if memory != "any" or not anchored or routine_of(one) is None or routine_of(one) in (*names, *frees)]
+                bounds = upper_bounds(near, both=memory != "any") or upper_bounds(row.citations, both=memory != "any")
+                pick = min if memory == "paged" else max
+                yield Claim(where, f"{column}.{memory}.highest", value, next_levels(value), lambda level, bounds=bounds, pick=pick: any(level == pick(highs, key=rank) for highs in bounds))  # type: ignore[misc]
     for name, pool in (row.more.get("pools") or {}).items():
         argument = next((one for one in terms.tables["pool_arguments"].values() if name in one.names), None)
         spelled = "nonpaged" if re.search(r"non_?paged|^\.data", name, re.I) else "paged"
         known = str(argument.more.get("pool")) if argument is not None else spelled
         yield Claim(where, f"pools.{name}", str(pool), ("paged" if pool == "nonpaged" else "nonpaged",), lambda value, known=known: value == known)  # type: ignore[misc]
     gives = str(row.more["gives"])
-    text = " || ".join(texts(row.citations))
-    high = any(rank(level["highest"]) >= rank("DISPATCH_LEVEL") for level in (row.more.get("allocate") or {}).values())
-    resident = bool(re.search(r"non-?paged|nonpageable|resident|contiguous|uncached|common buffer|three pages|INIT\b|physical", text, re.I)) or high
+    text = " || ".join([*texts(one for one in row.citations if one.section != "parameters"), *(one.page for one in row.citations)])
+    levels = [*(row.more.get("allocate") or {}).values(), *(level for level in (row.more.get("release") or {}).values() if isinstance(level, dict))]
+    high = any(rank(level["highest"]) >= rank("DISPATCH_LEVEL") for level in levels)  # what may be used at DISPATCH_LEVEL is resident
+    resident = high or bool(re.search(r"non-?paged(?! section)|nonpageable|not pageable|resident|contiguous|uncached|common_?buffer|kernel-mode stack|lockedpages", text, re.I))
+    pageable = bool(re.search(r"(?<!non)(?<!non-)paged(?! out)|(?<!not )(?<!non)pageable|page fault|calling process|committed page|PASSIVE_LEVEL \|\||allocate the buffer", text, re.I))
 
     def carries(value: str) -> bool:
         if (value == "by_argument") != bool(row.more.get("pools")):
             return False
-        return {"nonpaged": resident, "paged": not high and bool(re.search(r"(?<!non)(?<!non-)(paged|pageable)|page fault|process|committed|PASSIVE_LEVEL|APC_LEVEL", text, re.I)) and not re.search(r"non-?paged|nonpageable", text, re.I)}.get(value, gives == value)
+        return {"nonpaged": resident, "paged": pageable and not resident}.get(value, gives == value)
 
     if gives in ("paged", "nonpaged", "by_argument"):
         yield Claim(where, "gives", gives, tuple(one for one in ("paged", "nonpaged") if one != gives), carries)
@@ -351,9 +382,11 @@ def argument_claims(row: Row, terms: Terms) -> Iterator[Claim]:
         pool = str(row.more["pool"])
 
         def carries(one: str) -> bool:
-            words = r"non-?_?paged" if one == "nonpaged" else r"(?<!non)(?<!non-)(?<!non_)paged"
-            names = " ".join(row.names)
-            return any(re.search(words, text, re.I) for text in cited) and bool(re.search(words, names + " " + " ".join(cited), re.I)) and (one == "nonpaged") == bool(re.search(r"non_?paged|executable|execute|session.*nonpaged|must ?succeed", names + " " + cited[0], re.I))
+            spoken = [text for text in cited if re.search(r"paged|pageable", text, re.I)]
+            resident = [text for text in spoken if re.search(r"non-?_?page", text, re.I)]
+            named = " ".join(row.names)
+            sure = bool(re.search(r"non_?paged", named, re.I)) if "paged" in named.lower() else bool(resident)
+            return bool(spoken) and (one == "nonpaged") == sure
 
         yield Claim(where, "pool", pool, ("paged" if pool == "nonpaged" else "nonpaged",), carries)
 
@@ -371,6 +404,9 @@ def enumerated(row: Row, terms: Terms) -> int | None:
         after = re.search(rf"(\w+) = [\w +]+, {re.escape(name)}\b", text)
         if after and after.group(1) in rows:
             return int(str(rows[after.group(1)].more["value"]), 0) + 1
+        given = re.search(rf"^{re.escape(name)}:(\d+)$", text)
+        if given:
+            return int(given.group(1))
         if re.search(rf"enum \w+ \{{ {re.escape(name)}\b", text):
             return 0
     return None
@@ -390,14 +426,13 @@ def bugcheck_claims(row: Row) -> Iterator[Claim]:
     where = f"bugchecks/{row.id}"
     code = int(row.more["code"])
     yield Claim(where, "code", hex(code), (hex(code + 1), hex(code ^ 0x10)), lambda value: any(re.match(rf"debugger/bug-check-{value}-", one.page, re.I) for one in row.citations))
-    values = [int(sub["value"]) for sub in row.more.get("subcodes") or ()]
-    if len(values) != len({(sub["value"], sign_of(sub)) for sub in row.more.get("subcodes") or ()}):
-        yield Claim(where, "subcodes", "distinct", (), lambda _: False)
-
-
-def sign_of(sub: Mapping[str, Any]) -> str:
-    """What tells two subcodes of one value apart."""
-    return " ".join(str(sub.get("note", "")).split())
+    for sub in row.more.get("subcodes") or ():
+        value, cited = int(sub["value"]), texts(own_citations(sub, row))
+        yield Claim(where, f"subcode {value:#x}", hex(value), (hex(value + 1), hex(value ^ 0x10)), lambda one, cited=cited: any(says_number(text, int(one, 16)) for text in cited))  # type: ignore[misc]
+    for number, parameter in enumerate(row.more.get("parameters") or (), start=1):
+        for key in parameter.get("values") or {}:
+            value, cited = int(key), texts(row.citations)
+            yield Claim(where, f"parameter {number} value {value:#x}", hex(value), (hex(value ^ 0x10), hex(value ^ 0x20)), lambda one, cited=cited: any(says_number(text, int(one, 16)) for text in cited))  # type: ignore[misc]
 
 
 def linux_claims(row: Row, knowledge: Knowledge) -> Iterator[Claim]:
@@ -406,7 +441,9 @@ def linux_claims(row: Row, knowledge: Knowledge) -> Iterator[Claim]:
     text = " ".join([*texts(row.citations), *(one.page for one in row.citations)]).lower()
 
     def known(name: str) -> bool:
-        return name in knowledge.ddis or name.lower() in text or any(name in other.names for other in knowledge.terms.rows())
+        if name in knowledge.ddis or name in LEVELS or name.lower().replace(" ", "-") in text:
+            return True
+        return name.lower() in text or any(name in other.names for other in knowledge.terms.rows())
 
     for name in row.more.get("windows") or ():
         yield Claim(where, f"windows {name}", str(name), (f"{name}X",), known)
