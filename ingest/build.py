@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from kb.index import GENERATIONS, POINTER
 from kb.index.check import manifest_of
 from kb.index.store import FILE
 from kb.index.words import WordIndex, tokens
+
+SOURCES = "sources.json"  # in the index folder: where each source is
 
 
 def index_words(database: sqlite3.Connection, folder: Path, progress: Progress) -> None:
@@ -44,6 +48,22 @@ def index_words(database: sqlite3.Connection, folder: Path, progress: Progress) 
     WordIndex.build(titles, folder / "title_words")
     np.save(folder / "page_row.npy", np.array(page_row, np.int32))
     np.save(folder / "bare.npy", np.array(bare, bool))
+
+
+def remember(folder: Path, origins: dict[str, dict[str, Any]]) -> None:
+    """Keep a copy of where the sources are, for the case that the manifest is damaged."""
+    part = folder / f"{SOURCES}.part"
+    part.write_text(json.dumps(origins, indent=1), encoding="utf-8")
+    os.replace(part, folder / SOURCES)
+
+
+def remembered(folder: Path) -> dict[str, dict[str, Any]]:
+    """What `remember` kept, empty when there is nothing."""
+    try:
+        found = json.loads((folder / SOURCES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def put_pointer(folder: Path, name: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ingest import knowledge
-from ingest.build import clear, index_words, put_pointer, readable
+from ingest.build import clear, index_words, put_pointer, readable, remember, remembered
 from ingest.cache import VectorCache, key
 from ingest.chunks import CHUNKS_VERSION, Splitter
 from ingest.convert import ConvertError, to_markdown
@@ -102,7 +102,7 @@ class _Work:
         self.manifest: dict[str, Any] = dict(manifest_of(self.old)) if self.old else {}
         self.known = {
             name: Source(name, entry["location"], tuple(entry["folders"]), entry["layout"], entry.get("fingerprint", ""))
-            for name, entry in self.manifest.get("origins", {}).items()
+            for name, entry in (self.manifest.get("origins") or remembered(folder)).items()
         }
         if self.old is None or self.manifest.get("format") != FORMAT or not readable(self.old):
             self.old, self.manifest = None, {}  # built again from the sources, which are remembered
@@ -349,7 +349,7 @@ class _Work:
         database.close()
         model = find_model()
         keep_export(engine, self.folder / MODELS)
-        manifest = {
+        manifest: dict[str, Any] = {
             "format": FORMAT,
             "engine": engine.name,
             "model": model.name,
@@ -374,6 +374,7 @@ class _Work:
         found = faults(self.new)
         if found:
             raise PublishError(f"The new index failed its check ({found[0]}) and was not put in place; the old one goes on serving. Run it again: python -m ingest")
+        remember(self.folder, manifest["origins"])
         put_pointer(self.folder, self.new.name)
         self.started = False  # the folder stays
         clear(self.folder, self.new.name)

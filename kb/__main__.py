@@ -154,6 +154,16 @@ def contradictions(options: argparse.Namespace) -> int:
     return 0
 
 
+def thresholds(options: argparse.Namespace) -> int:
+    """Measure what the thresholds separate."""
+    from kb.chain import Assistant
+    from kb.thresholds import measure
+
+    for line in measure(Assistant.open(options.index)):
+        print(line)
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
     top = argparse.ArgumentParser(prog="python -m kb", description="Answers about kernel-mode memory in Windows drivers: pool, IRQL, calls, bug checks.")
@@ -181,6 +191,9 @@ def parser() -> argparse.ArgumentParser:
     one.set_defaults(run=doctor)
     one = commands.add_parser("contradictions", help="where the documentation disagrees with itself")
     one.set_defaults(run=contradictions)
+    one = commands.add_parser("thresholds", help="what the thresholds separate, measured")
+    one.add_argument("--index", type=Path)
+    one.set_defaults(run=thresholds)
     return top
 
 

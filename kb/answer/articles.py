@@ -14,6 +14,7 @@ import yaml
 
 from kb.index.words import tokens
 from kb.terms import KNOWLEDGE, Citation, KnowledgeError
+from kb.thresholds import ARTICLE_SCORE as MIN_SCORE
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,6 @@ def load_articles(folder: Path = KNOWLEDGE) -> tuple[Article, ...]:
 
 
 QUESTION_SHARE, TITLE_SHARE, BODY_SHARE = 0.6, 0.25, 0.15  # of an article's score; questions are written in people's words
-MIN_SCORE = 0.18  # below this no article answers the question; measured by `python -m kb thresholds`
 
 
 @functools.lru_cache(maxsize=2)

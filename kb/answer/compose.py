@@ -16,6 +16,7 @@ from kb.question import Question
 from kb.snippet import Review
 from kb.retriever import Passage
 from kb.terms import Row
+from kb.thresholds import PASSAGE_COSINE, PASSAGE_WORDS
 
 Find = Callable[[Question], Sequence[Passage]]
 MARK = re.compile(r"\[(\d+)\](?!\()")
@@ -150,8 +151,6 @@ def code(review: Review, verdict: Verdict, knowledge: Knowledge, cites: Cites) -
 
 
 RELATED = 3  # official passages shown under an explanation
-MIN_COSINE = 0.38  # below both, no passage bears on the question; measured by `python -m kb thresholds`
-MIN_WORDS = 9.0
 
 
 def with_passages(text: str, question: Question, passages: Sequence[Passage], cites: Cites) -> str:
@@ -178,7 +177,7 @@ def with_passages(text: str, question: Question, passages: Sequence[Passage], ci
 
 def bears(passage: Passage) -> bool:
     """Whether a passage is near enough to be shown."""
-    return passage.cosine >= MIN_COSINE or passage.words >= MIN_WORDS
+    return passage.cosine >= PASSAGE_COSINE or passage.words >= PASSAGE_WORDS
 
 
 def finished(answer: Answer, cites: Cites, verdict: Verdict) -> Answer:

@@ -12,6 +12,7 @@ from rapidfuzz.distance import DamerauLevenshtein
 
 from kb.ddis import DdiTable
 from kb.terms import Terms
+from kb.thresholds import SPELLING_SCORE, TYPO_DISTANCE
 
 TOKEN = re.compile(r"0x[0-9a-fA-F]+|%[a-zA-Z]{1,3}|!?[A-Za-z_]\w*(?:::\w+)*(?:'[a-z]{1,2}\b)?|\d+(?:\.\d+)*|<=|>=|==|!=|[^\s\w]")
 # Prefixes of the kernel's own routines (the page "Windows kernel-mode kernel library" and its neighbors list them by prefix).
@@ -19,8 +20,6 @@ KERNEL_PREFIX = re.compile(
     r"^(Ke|Ki|Ex|Io|Iof|Mm|Ob|Ps|Rtl|Zw|Nt|Flt|FsRtl|Cc|Hal|Wdf|Ndis|NdisM|StorPort|ScsiPort|Se|Cm|Etw|Po|PoFx|Kd|Dbg|Tm|Wsk|Fwps|Fwpm|USBD_|Hid|Port|Ks|Pc|Acx|Rx|Csq|IoCsq|Ucx|Udecx|Vhf|Wmi|Aux|Clfs|Sdbus|Sp|Nmr|ProbeFor|Interlocked|InterlockedX?|Whea|Pep|Gpio|Spb)"
     r"(?=[A-Z0-9_])"
 )
-TYPO_DISTANCE = 2  # edits between a written name and the documented one that still count as a slip of the pen
-SPELLING_SCORE = 90.0  # rapidfuzz ratio from which a long plain word counts as a misspelt term
 
 
 @dataclass(frozen=True)
