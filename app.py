@@ -80,12 +80,21 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def build_default_index(folder: Path) -> None:
-    """Build the index of the built-in knowledge when the folder has none; without one the chat still answers from the rules."""
-    from kb.index import read_pointer
+    """
+    Build the index of the built-in knowledge when the folder has none, or one of an older format with nothing else in it.
 
-    if read_pointer(folder) is not None:
+    Without an index the chat still answers from the rules, and says so.
+    """
+    from kb.index import FORMAT, GENERATIONS, read_pointer
+    from kb.index.check import manifest_of
+
+    current = read_pointer(folder)
+    manifest = manifest_of(folder / GENERATIONS / current) if current else {}
+    sources = manifest.get("sources")
+    if current and (manifest.get("format") == FORMAT or not isinstance(sources, dict) or set(sources) != {"knowledge"}):
         return
-    print(f"There is no passage index at {folder} yet; building it from the built-in knowledge (about half a minute) ...", flush=True)
+    why = "is of an older version" if current else "is not there yet"
+    print(f"The passage index at {folder} {why}; building it from the built-in knowledge (about half a minute) ...", flush=True)
     from ingest.__main__ import main as ingest
 
     if ingest(["--index", str(folder)]) != 0:

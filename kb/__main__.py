@@ -210,11 +210,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         return int(options.run(options))
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has gone (`| head`); say nothing more
+        return 0
     except (Failure, KnowledgeError, OSError) as error:
         print(f"kb: {' / '.join(str(error).splitlines())}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        return 0
 
 
 if __name__ == "__main__":

@@ -808,8 +808,7 @@ def pool_of(paged: Sequence[Judgement], nonpaged: Sequence[Judgement]) -> str:
     worst_paged = worst(paged)
     worst_nonpaged = worst(nonpaged)
     if worst_nonpaged == "forbidden":
-        here = [one for one in nonpaged if one.outcome == "forbidden"]
-        return "not_allowed" if any(one.facts.get("act") in ("allocate", "free") for one in here) else "nonpaged_required"
+        return "not_allowed"
     if worst_paged == "forbidden":
         return "nonpaged_required"
     if worst_paged == "allowed" and worst_nonpaged == "allowed":

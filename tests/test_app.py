@@ -15,6 +15,7 @@ import pytest
 import app
 from kb.answer import Answer, Cited, Finding
 from kb.engine import Verdict
+from kb.index import FORMAT, GENERATIONS, POINTER
 from kb.question import Fact, Question
 from web import markup
 from web.limits import MAX_CODE, MAX_PROSE, too_long
@@ -194,6 +195,22 @@ def test_help_needs_no_heavy_library() -> None:
     code = "import sys, app\ntry:\n    app.main(['--help'])\nexcept SystemExit: pass\nprint([name for name in ('gradio', 'torch', 'chromadb', 'fastapi') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert "--index" in done.stdout and done.stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "built"),
+    [(None, True), ({"format": 0, "sources": {"knowledge": 9}}, True), ({"format": 0, "sources": {"knowledge": 9, "ours": 3}}, False), ({"format": FORMAT, "sources": {"knowledge": 9}}, False)],
+    ids=["none", "old", "old with a source of the user", "current"],
+)
+def test_index_is_built_only_when_nothing_is_lost(manifest: dict | None, built: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr("ingest.__main__.main", lambda arguments: calls.append(arguments) or 0)
+    if manifest is not None:
+        (tmp_path / GENERATIONS / "000001").mkdir(parents=True)
+        (tmp_path / GENERATIONS / "000001" / "manifest.json").write_text(json.dumps(manifest))
+        (tmp_path / POINTER).write_text("000001")
+    app.build_default_index(tmp_path)
+    assert calls == ([["--index", str(tmp_path)]] if built else [])
 
 
 @pytest.fixture(scope="module")

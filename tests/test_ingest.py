@@ -246,7 +246,7 @@ def test_nothing_changed_writes_nothing_and_one_page_costs_one_page(tmp_path: Pa
     assert stamps == {path: path.stat().st_mtime_ns for path in index.rglob("*") if path.is_file() and path.name not in ("ingest.lock",)}
 
     kernel = repository / indexes.DOCS / "kernel"
-    (kernel / "topic-1.md").write_text(indexes.page("Topic 1", f"A wholly new text {time.time_ns()}.", "And another."), encoding="utf-8")
+    (kernel / "topic-1.md").write_text(indexes.page("Topic 1", f"A wholly new text {time.time_ns()}.", f"And another {time.time_ns()}."), encoding="utf-8")
     shutil.move(kernel / "topic-2.md", kernel / "moved.md")
     (kernel / "topic-3.md").unlink()
     changed = ingest("--index", str(index))

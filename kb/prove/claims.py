@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kb.engine import Knowledge, judge
+from kb.prove.pages import Pages, cited_page
 from kb.terms import LEVELS, Citation, Row, Terms, rank, text_of
 
 NAMED = (
@@ -421,18 +422,80 @@ def says_number(text: str, number: int) -> bool:
     return number in found
 
 
-def bugcheck_claims(row: Row) -> Iterator[Claim]:
-    """The code of a bug check: the page that documents it carries the code in its name. Parameter values: see `pages`."""
+def bugcheck_claims(row: Row, pages: Pages | None) -> Iterator[Claim]:
+    """
+    Code, subcodes and parameter values of a bug check.
+
+    The code stands in the name of the page. A value stands in the terms of its citation, or on the page: in the row of the page's table
+    that also holds the terms of the subcode, or beside a word of what the value means.
+
+    Args:
+        row: The bug check.
+        pages: The corpus; without it the values that only the page carries make no claim.
+
+    Yields:
+        The claims.
+    """
     where = f"bugchecks/{row.id}"
     code = int(row.more["code"])
-    yield Claim(where, "code", hex(code), (hex(code + 1), hex(code ^ 0x10)), lambda value: any(re.match(rf"debugger/bug-check-{value}-", one.page, re.I) for one in row.citations))
+    yield Claim(where, "code", hex(code), (hex(code + 1), hex(code ^ 0x10)), lambda value: cited_page(row, f"debugger/bug-check-{value}-") is not None)
+    page = cited_page(row, "debugger/bug-check-") or ""
+    subcodes = [int(sub["value"]) for sub in row.more.get("subcodes") or ()]
     for sub in row.more.get("subcodes") or ():
-        value, cited = int(sub["value"]), texts(own_citations(sub, row))
-        yield Claim(where, f"subcode {value:#x}", hex(value), (hex(value + 1), hex(value ^ 0x10)), lambda one, cited=cited: any(says_number(text, int(one, 16)) for text in cited))  # type: ignore[misc]
+        value, cited = int(sub["value"]), own_citations(sub, row)
+
+        def carries(one: str, value: int = value, cited: Sequence[Citation] = cited) -> bool:
+            number = int(one, 16)
+            if subcodes.count(number) > (1 if number == value else 0) and number != value:
+                return False  # two subcodes of one value
+            if any(says_number(text, value) for text in texts(cited)):
+                return any(says_number(text, number) for text in texts(cited))
+            return pages is not None and any(says_number(line[:36], number) for citation in cited for line in pages.rows(citation.page) if all(pages.reader.plain(term) in line for term in citation.terms))
+
+        if pages is not None or any(says_number(text, value) for text in texts(cited)):
+            yield Claim(where, f"subcode {value:#x}", hex(value), (hex(value + 1), hex(value ^ 0x10)), carries)
     for number, parameter in enumerate(row.more.get("parameters") or (), start=1):
-        for key in parameter.get("values") or {}:
-            value, cited = int(key), texts(row.citations)
-            yield Claim(where, f"parameter {number} value {value:#x}", hex(value), (hex(value ^ 0x10), hex(value ^ 0x20)), lambda one, cited=cited: any(says_number(text, int(one, 16)) for text in cited))  # type: ignore[misc]
+        for key, meaning in (parameter.get("values") or {}).items():
+            if pages is None:
+                continue
+            words = [word.lower()[:5] if "_" not in word else word.lower() for word in re.findall(r"[A-Za-z_]{4,}", re.split(r"[:(]", str(meaning))[0])]
+            value = int(key)
+            yield Claim(where, f"parameter {number} value {value:#x}", hex(value), (hex(value ^ 0x10), hex(value ^ 0x20)), lambda one, words=words: any(beside(line, int(one, 16), words) for line in pages.rows(page)))  # type: ignore[misc]
+
+
+def beside(line: str, number: int, words: Sequence[str]) -> bool:
+    """Whether half of these words stand within 80 characters after a number and before the next one; pages write 10 for 0x10."""
+    matches = list(re.finditer(r"(?<![\w.])(0x[0-9a-f`]+|\d+)(?![\w.])", line))
+    for at, match in enumerate(matches):
+        digits = match.group(1).replace("`", "")
+        end = min(match.end() + 80, matches[at + 1].start() if at + 1 < len(matches) else len(line))
+        if number in (int(digits, 16), int(digits, 16 if digits.startswith("0x") else 10)) and sum(word in line[match.end() : end] for word in words) >= max(1, len(words) // 2):
+            return True
+    return False
+
+
+NAMES = {"argument.wait": ("Wait", "ReleaseWait", "WaitForCompletion", "WaitForDelete"), "wait.mode": ("WaitMode",), "wait.timeout": ("Timeout", "TimeOut"), "mapping": ("AccessMode",)}
+"""What the parameter is called that states a fact."""
+SPELLED = {"TRUE": "true", "FALSE": "false", "KernelMode": "kernel", "UserMode": "user", "NULL": "nonzero", "nullptr": "nonzero"}
+"""What the literals mean: a wait without a time-out waits for ever."""
+
+
+def position_claims(entry: Mapping[str, Any], knowledge: Knowledge, pages: Pages | None) -> Iterator[Claim]:
+    """Position and values of an argument: the parameter there, on the page of the routine, is the one that states the fact."""
+    ddi = knowledge.ddis.find(str(entry["ddi"]))
+    where, fact, position = f"arguments/{entry['ddi']}", str(entry["fact"]), int(entry["position"])
+    for literal, value in entry["values"].items():
+        others = tuple(one for one in knowledge.terms.facts[fact].values if one != value)
+        yield Claim(where, f"{fact} of {literal}", str(value), others, lambda one, literal=literal: SPELLED.get(str(literal)) == one)  # type: ignore[misc]
+    if pages is None or ddi is None:
+        return
+    known = next((names for page in ddi.pages if (names := pages.parameters(page.page))), [])
+
+    def carries(one: str) -> bool:
+        at = int(one)
+        return at < len(known) and at >= 0 and any(name.lower() in known[at].lower() for name in NAMES[fact])
+
+    yield Claim(where, f"position of {fact}", str(position), (str(position + 1), str(position - 1)), carries)
 
 
 def linux_claims(row: Row, knowledge: Knowledge) -> Iterator[Claim]:
@@ -449,12 +512,13 @@ def linux_claims(row: Row, knowledge: Knowledge) -> Iterator[Claim]:
         yield Claim(where, f"windows {name}", str(name), (f"{name}X",), known)
 
 
-def claims(knowledge: Knowledge) -> Iterator[Claim]:
+def claims(knowledge: Knowledge, pages: Pages | None = None) -> Iterator[Claim]:
     """
     Every figure of the hand-written tables that its citations must carry.
 
     Args:
         knowledge: The tables, and the rules and routines that some columns are compared with.
+        pages: The corpus, None where it is absent; what only a page carries then makes no claim.
 
     Yields:
         Claims, in table order.
@@ -471,6 +535,8 @@ def claims(knowledge: Knowledge) -> Iterator[Claim]:
     for row in terms.tables["pool_arguments"].values():
         yield from argument_claims(row, terms)
     for row in terms.tables["bugchecks"].values():
-        yield from bugcheck_claims(row)
+        yield from bugcheck_claims(row, pages)
     for row in terms.tables["linux"].values():
         yield from linux_claims(row, knowledge)
+    for entry in terms.arguments:
+        yield from position_claims(entry, knowledge, pages)

@@ -332,7 +332,13 @@ class Reading:
                 near.append(Site(one.clause, locks=(one.value,), words=[one.words], first=one.first))
         for number, group in by_clause.items():
             for site in group:
-                site.acts = tuple(dict.fromkeys(key for key, first, last in self.cues("acts") if self.numbers[first] == number and not self.done_elsewhere(key, first, last, site)))
+                site.acts = tuple(
+                    dict.fromkeys(
+                        key
+                        for key, first, last in self.cues("acts")
+                        if self.numbers[first] == number and not self.done_elsewhere(key, first, last, site) and site is nearest(group, first)
+                    )
+                )
                 site.acts = site.fixed or site.acts
                 if any(site.first > last and self.numbers[first] == number and site.first - last <= 5 for _, first, last in self.cues("other_acts")) and not site.locks:
                     site.routine = site.lowest = site.highest = ""  # "the last reference was dropped in a post-op": not what touches the memory
@@ -393,7 +399,7 @@ class Reading:
                     self.facts.append(Fact(one.table, opposite, None, "not " + one.words))
         for one in self.rows("locks", negated=True):
             row = self.terms.row("locks", one.value)
-            if one.negated and row is not None and row.more.get("apcs") in ("normal_disabled", "all_disabled") and not row.more.get("held"):
+            if one.negated and row is not None and row.more.get("apcs") in ("normal_disabled", "all_disabled") and not row.more.get("held") and not row.more.get("storage"):
                 shared.setdefault("apcs", "enabled")
                 self.facts.append(Fact("apcs", "enabled", None, "not " + one.words))
         for one in self.calls():
@@ -890,6 +896,14 @@ def matching_condition(conditions: list[str], words: list[str]) -> str:
         if family and len(rest) == 1:
             return rest[0]
     return ""
+
+
+def nearest(group: list[Site], at: int) -> Site:
+    """The site of a clause that an act belongs to: with several routines the one whose name stands nearest, the one before it in doubt."""
+    routines = [site for site in group if site.routine]
+    if len(routines) < 2:
+        return group[0] if len(group) == 1 else min(group, key=lambda site: (not site.routine, abs(site.first - at)))
+    return min(routines, key=lambda site: (abs(site.first - at), site.first > at))
 
 
 def merge_locks(sites: list[Site]) -> list[Site]:
