@@ -40,7 +40,7 @@ def turn(number: int, asked: str, answer: Answer) -> str:
         (
             verdict_line(answer),
             notice(answer.notice),
-            corrected_text(number, answer),
+            answer_text(number, answer),
             findings(number, answer),
             ask_back(answer),
             carried(answer),
@@ -134,7 +134,7 @@ def notice(text: str) -> str:
     return f'<p class="pw-notice"><span class="pw-sign" aria-hidden="true">!</span>{html.escape(text)}</p>' if text else ""
 
 
-def corrected_text(number: int, answer: Answer) -> str:
+def answer_text(number: int, answer: Answer) -> str:
     """The answer's own text, its marks linked to the sources; what is shown apart (the question back, carried facts) left out."""
     text = CARRIED.sub("", answer.markdown) if answer.question.carried else answer.markdown
     if answer.ask_back:
@@ -273,7 +273,8 @@ def how_read(number: int, answer: Answer) -> str:
 
 def actions(asked: str, answer: Answer) -> str:
     """Copy with the sources kept."""
-    return f'<p class="pw-actions"><button type="button" class="pw-copy" data-copy="{html.escape(plain(asked, answer))}">Copy with sources</button></p>'
+    words = "Copy with sources" if answer.citations else "Copy"
+    return f'<p class="pw-actions"><button type="button" class="pw-copy" data-copy="{html.escape(plain(asked, answer))}">{words}</button></p>'
 
 
 def plain(asked: str, answer: Answer) -> str:

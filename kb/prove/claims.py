@@ -450,7 +450,7 @@ def bugcheck_claims(row: Row, pages: Pages | None) -> Iterator[Claim]:
                 return False  # two subcodes of one value
             if any(says_number(text, value) for text in texts(cited)):
                 return any(says_number(text, number) for text in texts(cited))
-            return pages is not None and any(says_number(line[:36], number) for citation in cited for line in pages.rows(citation.page) if all(pages.reader.plain(term) in line for term in citation.terms))
+            return pages is not None and any(says_number(line[:36], number) for citation in cited for line in pages.rows(citation.page) if not line.lstrip("| ").startswith("parameter") and all(pages.reader.plain(term) in line for term in citation.terms))
 
         if pages is not None or any(says_number(text, value) for text in texts(cited)):
             yield Claim(where, f"subcode {value:#x}", hex(value), (hex(value + 1), hex(value ^ 0x10)), carries)
@@ -460,18 +460,25 @@ def bugcheck_claims(row: Row, pages: Pages | None) -> Iterator[Claim]:
                 continue
             words = [word.lower()[:5] if "_" not in word else word.lower() for word in re.findall(r"[A-Za-z_]{4,}", re.split(r"[:(]", str(meaning))[0])]
             value = int(key)
-            yield Claim(where, f"parameter {number} value {value:#x}", hex(value), (hex(value ^ 0x10), hex(value ^ 0x20)), lambda one, words=words: any(beside(line, int(one, 16), words) for line in pages.rows(page)))  # type: ignore[misc]
+            statuses = [name for name in pages.raw if name.startswith("debugger/bug-check-")] if str(meaning).startswith("STATUS_") else [page]
+            yield Claim(where, f"parameter {number} value {value:#x}", hex(value), (hex(value ^ 0x10), hex(value ^ 0x20)), lambda one, words=words, statuses=statuses: any(beside(line, int(one, 16), words) for sheet in statuses for line in pages.rows(sheet)))  # type: ignore[misc]
 
 
 def beside(line: str, number: int, words: Sequence[str]) -> bool:
-    """Whether half of these words stand within 80 characters after a number and before the next one; pages write 10 for 0x10."""
+    """Whether words of a meaning stand within 120 characters after a number and before the next one; pages write 10 for 0x10."""
     matches = list(re.finditer(r"(?<![\w.])(0x[0-9a-f`]+|\d+)(?![\w.])", line))
     for at, match in enumerate(matches):
         digits = match.group(1).replace("`", "")
-        end = min(match.end() + 80, matches[at + 1].start() if at + 1 < len(matches) else len(line))
-        if number in (int(digits, 16), int(digits, 16 if digits.startswith("0x") else 10)) and sum(word in line[match.end() : end] for word in words) >= max(1, len(words) // 2):
+        end = min(match.end() + 120, matches[at + 1].start() if at + 1 < len(matches) else len(line))
+        if number in (int(digits, 16), int(digits, 16 if digits.startswith("0x") else 10)) and near(line[match.end() : end], words):
             return True
     return False
+
+
+def near(text: str, words: Sequence[str]) -> bool:
+    """Whether a text holds the first of these words, or two of them and a third of them all."""
+    count = sum(word in text for word in words)
+    return bool(words) and (words[0] in text and count >= len(words) // 3 or count >= max(2, len(words) // 3))
 
 
 NAMES = {"argument.wait": ("Wait", "ReleaseWait", "WaitForCompletion", "WaitForDelete"), "wait.mode": ("WaitMode",), "wait.timeout": ("Timeout", "TimeOut"), "mapping": ("AccessMode",)}

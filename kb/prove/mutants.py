@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from kb.engine import Judgement, Knowledge, Value, judge, limits_of, try_rule
+from kb.prove.claims import claims
+from kb.prove.pages import Pages
 from kb.rulebook import Example, Rule, Test
-from kb.terms import LEVELS, Terms
+from kb.terms import LEVELS, Terms, read_yaml
 
 OTHERS = {"at_least": ("above", "at_most", "below"), "above": ("at_least", "below", "at_most"), "at_most": ("below", "at_least", "above"), "below": ("at_most", "above", "at_least")}
 
@@ -157,3 +161,81 @@ def surviving_rules(knowledge: Knowledge, sample: int = 0) -> tuple[int, list[Mu
             if noticed(changed, knowledge, known) is None:
                 alive.append(mutant)
     return tried, alive
+
+
+def claim_faults(knowledge: Knowledge, pages: Pages | None) -> list[Mutant]:
+    """
+    Figures of the tables that their citations do not carry.
+
+    Args:
+        knowledge: The tables.
+        pages: The corpus, None where it is absent.
+
+    Returns:
+        One entry a figure, its `change` naming field and value.
+    """
+    return [Mutant(claim.where, f"{claim.field} {claim.value} is carried by no citation") for claim in claims(knowledge, pages) if not claim.carries(claim.value)]
+
+
+def surviving_figures(knowledge: Knowledge, pages: Pages | None, sample: int = 0) -> tuple[int, list[Mutant]]:
+    """
+    Mutate every figure of the tables.
+
+    Args:
+        knowledge: The tables.
+        pages: The corpus, None where it is absent.
+        sample: Every how-many-th mutant is tried; 0 or 1 tries all.
+
+    Returns:
+        How many mutants were tried, and those that the citations would carry as well.
+    """
+    tried, alive, number = 0, [], 0
+    for claim in claims(knowledge, pages):
+        for other in claim.others:
+            number += 1
+            if sample > 1 and number % sample:
+                continue
+            tried += 1
+            if claim.carries(other):
+                alive.append(Mutant(claim.where, f"{claim.field} {claim.value} -> {other}"))
+    return tried, alive
+
+
+@dataclass(frozen=True)
+class Justified:
+    """A pattern of mutants that may survive, with the reason."""
+
+    mutant: str
+    reason: str
+
+
+def justified() -> list[Justified]:
+    """The entries of `justified.yaml`."""
+    return [Justified(str(entry["mutant"]), " ".join(str(entry["reason"]).split())) for entry in read_yaml(Path(__file__).parent / "justified.yaml") or []]
+
+
+def sort_out(found: Sequence[Mutant], entries: Sequence[Justified]) -> tuple[list[Mutant], list[tuple[Mutant, str]], list[str]]:
+    """
+    Separate what is justified.
+
+    Args:
+        found: Survivors and faults.
+        entries: What may survive.
+
+    Returns:
+        What is not justified; what is, with its reason; patterns that match nothing.
+    """
+    bad, fine, used = [], [], set()
+    for mutant in found:
+        entry = next((entry for entry in entries if matches(mutant.key, entry.mutant)), None)
+        if entry is None:
+            bad.append(mutant)
+        else:
+            fine.append((mutant, entry.reason))
+            used.add(entry.mutant)
+    return bad, fine, [entry.mutant for entry in entries if entry.mutant not in used]
+
+
+def matches(key: str, pattern: str) -> bool:
+    """Whether a key fits a pattern in which `*` stands for anything."""
+    return re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), key) is not None
