@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from kb.ddis import Ddi, DdiRow, DdiTable
 from kb.rulebook import Rule, Test, load_rules
-from kb.terms import LEVELS, Citation, Row, Terms, load_terms, rank, text_of
+from kb.terms import Citation, Row, Terms, load_terms, rank, text_of
 
 Value = str | tuple[str, ...]
 Facts = Mapping[str, Value]
@@ -507,10 +507,10 @@ def limits_of(use: Facts, knowledge: Knowledge) -> tuple[list[tuple[str, str, St
             made.append(limits)
         return made[0], made[1], missing, conditions, (*pages, *headers)
     if isinstance(lock, str):
-        row = knowledge.terms.row("locks", lock)
-        if row is not None and row.more.get("requires"):
-            limit = next((case["requires"] for case in row.more.get("cases") or () if "requires" in case and holds(case["when"], use)[0] == "true"), row.more["requires"])
-            return [(limit["lowest"], limit["highest"], Step(f"locks/{row.id}", titled(row), ("acquired",), row.citations, LIMIT_FACTS))], [], (), (), ()
+        held = knowledge.terms.row("locks", lock)
+        if held is not None and held.more.get("requires"):
+            limit = next((case["requires"] for case in held.more.get("cases") or () if "requires" in case and holds(case["when"], use)[0] == "true"), held.more["requires"])
+            return [(limit["lowest"], limit["highest"], Step(f"locks/{held.id}", titled(held), ("acquired",), held.citations, LIMIT_FACTS))], [], (), (), ()
     return [], [], (), (), ()
 
 

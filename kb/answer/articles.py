@@ -14,7 +14,6 @@ import yaml
 
 from kb.index.words import tokens
 from kb.terms import KNOWLEDGE, Citation, KnowledgeError
-from kb.thresholds import ARTICLE_SCORE as MIN_SCORE
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,8 @@ def read_article(path: Path) -> Article:
     if marks - set(range(1, len(sources) + 1)):
         raise KnowledgeError(f"{path.name}: marks {sorted(marks - set(range(1, len(sources) + 1)))} have no source; it lists {len(sources)}")
     sections: list[tuple[str, str]] = []
-    heading, lines = "", []
+    heading = ""
+    lines: list[str] = []
     for line in body.splitlines():
         if line.startswith("## "):
             if "\n".join(lines).strip():

@@ -11,10 +11,10 @@ from typing import Any
 from kb.answer import refusals, shapes, tables
 from kb.answer.cites import Cites, PassageSource
 from kb.answer.record import Answer, Cited, Finding
-from kb.engine import Knowledge, Verdict
+from kb.engine import Knowledge, Verdict, ddi_citations, span
 from kb.question import Question
-from kb.snippet import Review
 from kb.retriever import Passage
+from kb.snippet import Review
 from kb.terms import Row
 from kb.thresholds import PASSAGE_COSINE, PASSAGE_WORDS
 
@@ -140,7 +140,7 @@ def code(review: Review, verdict: Verdict, knowledge: Knowledge, cites: Cites) -
         for name in seen[:6]:
             ddi = knowledge.ddis.find(name)
             if ddi is not None and ddi.max:
-                rows.append(f"- `{ddi.name}`: {shapes.span(ddi.min or 'PASSIVE_LEVEL', ddi.max)}{cites.marks(shapes.ddi_citations(ddi, ddi.rows), 1)}")
+                rows.append(f"- `{ddi.name}`: {span(ddi.min or 'PASSIVE_LEVEL', ddi.max)}{cites.marks(ddi_citations(ddi, ddi.rows), 1)}")
         if rows:
             lines += ["", "What it calls, and the documented levels:", "", *rows]
     advice = [value for name, value, _ in review.facts if name == "advice"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from kb.answer.articles import MIN_SCORE, Article, best_section, rank_articles, renumber
+from kb.answer.articles import Article, best_section, rank_articles, renumber
 from kb.answer.cites import Cites
 from kb.answer.shapes import coded, sentence
 from kb.engine import Knowledge
 from kb.question import Question
 from kb.question.codes import code_of
 from kb.terms import LEVELS, Citation, Row
+from kb.thresholds import ARTICLE_SCORE
 
 IRQL_NAMES = {0: "PASSIVE_LEVEL", 1: "APC_LEVEL", 2: "DISPATCH_LEVEL"}  # the same numbers on x86, x64 and ARM64 (wdm.h)
 SHORT = 260  # words up to which an article is shown whole
@@ -74,7 +76,7 @@ def concerns(text: str, value: int | None) -> bool:
     return value is None or not named or any(low <= value <= high for low, high in named)
 
 
-def subcode(entries: Sequence[dict[str, object]], value: int | None) -> dict[str, object] | None:
+def subcode(entries: Sequence[dict[str, Any]], value: int | None) -> dict[str, Any] | None:
     """The subcode whose value, list or range of values holds the parameter given."""
     if value is None:
         return None
@@ -92,19 +94,18 @@ def subcode(entries: Sequence[dict[str, object]], value: int | None) -> dict[str
     return None
 
 
-def decode(parameters: Sequence[dict[str, object]], chosen: dict[int, str], given: object, selector: int) -> list[str]:
+def decode(parameters: Sequence[dict[str, Any]], chosen: dict[int, str], given: Mapping[int, int], selector: int) -> list[str]:
     """Table rows of the parameters: number, value as given, meaning; a named value or an IRQL is put into words."""
-    values = given if isinstance(given, dict) else dict(given)  # type: ignore[call-overload]
     rows = []
     for place in range(1, 5):
         entry = parameters[place - 1] if place <= len(parameters) else {}
         meaning = chosen.get(place) or str(entry.get("meaning") or "")
-        if not meaning or (place == selector and not values.get(place)):
+        if not meaning or (place == selector and not given.get(place)):
             continue
-        value = values.get(place)
+        value = given.get(place)
         shown = "" if value is None else f"0x{value:X}"
         if value is not None:
-            named = {code_of(key): str(words) for key, words in (entry.get("values") or {}).items()} if not chosen.get(place) else {}  # type: ignore[attr-defined]
+            named = {code_of(key): str(words) for key, words in (entry.get("values") or {}).items()} if not chosen.get(place) else {}
             if value in named:
                 shown += f" ({named[value]})"
             elif ("irql" in meaning.lower() or entry.get("kind") == "irql") and value in IRQL_NAMES and "address" not in meaning.lower():
@@ -169,7 +170,7 @@ def linux(question: Question, knowledge: Knowledge, cites: Cites) -> str:
 def choose_article(question: Question, extra: str = "") -> tuple[float, Article | None]:
     """The article that answers the question best, and its score; None when none is near."""
     ranked = rank_articles(f"{question.text} {extra}".strip())
-    if not ranked or ranked[0][0] < MIN_SCORE:
+    if not ranked or ranked[0][0] < ARTICLE_SCORE:
         return (ranked[0][0] if ranked else 0.0), None
     return ranked[0]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kb.terms import Terms
 
 HEX = r"(?:0x)?[0-9a-fA-F`]+h?"
-PARAMETER = re.compile(rf"\b(?:arg(?:ument)?|param(?:eter)?|p)\s*\.?\s*#?([1-4])\s*(?:=|:|is|was|of|==)?\s*(?:=\s*)?(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{{8,}}|\d+)\b", re.I)
+PARAMETER = re.compile(r"\b(?:arg(?:ument)?|param(?:eter)?|p)\s*\.?\s*#?([1-4])\s*(?:=|:|is|was|of|==)?\s*(?:=\s*)?(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{8,}|\d+)\b", re.I)
 LIST = re.compile(r"\(\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*\)")
 BARE_LIST = re.compile(r"\{\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*\}")
 CODE = re.compile(r"\b(?:(?:bug\s*check|bugcheck|stop(?:\s*code)?|bsod|verifier|blue\s*screen|stop\s*error|code)\s*[:=(]?\s*(?:code\s*)?(0x[0-9a-fA-F]+|[0-9a-fA-F]{1,3})\b|(0x[0-9a-fA-F]{1,8})\b)", re.I)

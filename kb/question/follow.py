@@ -61,9 +61,9 @@ def bare_values(reading: Reading, earlier: Question) -> dict[str, str]:
     elif "wait.timeout" in pending and re.search(r"\b[1-9]\d*\s*(ms|msec|millisecond|second|sec|us)s?\b", reading.text, re.I):
         found["wait.timeout"] = "nonzero"
     if "execution.level" in pending and len(words) <= 6 and not reading.cues("irql_question"):
-        for one in reading.mentions:
-            if one.kind == "irql" and one.value in ("PASSIVE_LEVEL", "DISPATCH_LEVEL") and "level" not in one.words.lower():
-                found["execution.level"] = "passive" if one.value == "PASSIVE_LEVEL" else "dispatch"
+        for mention in reading.mentions:
+            if mention.kind == "irql" and mention.value in ("PASSIVE_LEVEL", "DISPATCH_LEVEL") and "level" not in mention.words.lower():
+                found["execution.level"] = "passive" if mention.value == "PASSIVE_LEVEL" else "dispatch"
     quoted = re.search(r"[\"'\u201c]([^\"'\u201d]*%[^\"'\u201d]*)[\"'\u201d]", reading.text)
     if "unicode.conversion" in pending and quoted:
         found["unicode.conversion"] = "true" if re.search(r"%[-+0-9.]*(?:[CS]|l[cs]|w[csZ])", quoted.group(1)) else "false"

@@ -287,8 +287,8 @@ class Reading:
         by_clause: dict[int, list[Site]] = {}
         last = -9
         for one in self.routine_mentions():
-            before = {token.word for token in self.tokens[max(0, one.first - 4) : one.first]}
-            if before & {"since", "because"} and one.table == "routines" and self.numbers[one.first] > 0 and by_clause:
+            leading = {token.word for token in self.tokens[max(0, one.first - 4) : one.first]}
+            if leading & {"since", "because"} and one.table == "routines" and self.numbers[one.first] > 0 and by_clause:
                 continue  # "PASSIVE, since pofx uses worker threads" gives a reason, not a place
             if one.first in subjects or one.first - last <= 1:
                 continue  # "WdfRequestSetCompletionRoutine CompletionRoutine" is one routine
@@ -323,13 +323,13 @@ class Reading:
                 target.lowest, target.highest = low, high
                 target.words.append(one.words)
         for one in self.held_locks(subjects):
-            near = by_clause.setdefault(one.clause, [])
-            if near:
-                for site in near:
+            beside = by_clause.setdefault(one.clause, [])
+            if beside:
+                for site in beside:
                     site.locks = tuple(sorted({*site.locks, one.value}))
                     site.words.append(one.words)
             else:
-                near.append(Site(one.clause, locks=(one.value,), words=[one.words], first=one.first))
+                beside.append(Site(one.clause, locks=(one.value,), words=[one.words], first=one.first))
         for number, group in by_clause.items():
             for site in group:
                 site.acts = tuple(

@@ -382,7 +382,7 @@ def scoped(mentions: Iterable[Mention], numbers: list[int], negations: list[tupl
     Returns:
         The mentions, completed.
     """
-    out = []
+    out: list[Mention] = []
     for mention in mentions:
         clause = numbers[mention.first]
         negated = False

@@ -1,0 +1,61 @@
+"""How fast is a verdict: load of the knowledge, and the time of a verdict with its derivation over every class of questions."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import time
+
+from kb.engine import decide, judge, load_knowledge
+from kb.prove.profiles import profiles
+
+LOAD_TARGET = 0.3  # seconds, the whole knowledge in a warm process
+VERDICT_TARGET = 1.0  # milliseconds at p99
+EVERY = 7  # of the profiles: some ten thousand questions
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value below which this share of the values lies."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def load_seconds() -> float:
+    """Seconds to load rules, tables and DDI facts in a process of their own, imports not counted; the best of three."""
+    code = "import time, kb.engine as e; t = time.perf_counter(); e.load_knowledge(); print(time.perf_counter() - t)"
+    return min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(3))
+
+
+def timed(ask, uses: list[dict]) -> list[float]:
+    """Milliseconds of processor time of each question; the clock on the wall measures what else the machine does."""
+    found = []
+    for use in uses:
+        started = time.process_time_ns()
+        ask(use)
+        found.append((time.process_time_ns() - started) / 1e6)
+    return found
+
+
+def main() -> int:
+    """Measure and print; 1 when a target is missed."""
+    load = load_seconds()
+    knowledge = load_knowledge()
+    uses = list(itertools.islice(profiles(knowledge), 0, None, EVERY))
+    for use in uses[:500]:
+        judge(use, knowledge)
+    rows = (
+        ("verdict on one use, with its derivation", timed(lambda use: judge(use, knowledge), uses)),
+        ("the same for both pools and limits (decide)", timed(lambda use: decide([use], knowledge, explore=False), uses)),
+        ("the same with a branch for each answer to what is asked", timed(lambda use: decide([use], knowledge), uses)),
+    )
+    print(f"load of the whole knowledge: {load:.2f} s (target {LOAD_TARGET} s)")
+    print(f"{'over ' + format(len(uses), ',') + ' questions, processor milliseconds':58} {'p50':>7} {'p99':>7} {'max':>7}")
+    for name, times in rows:
+        print(f"{name:58} {percentile(times, 0.5):7.3f} {percentile(times, 0.99):7.3f} {max(times):7.3f}")
+    met = load <= LOAD_TARGET and percentile(rows[0][1], 0.99) <= VERDICT_TARGET
+    print("targets met" if met else "TARGET MISSED")
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
