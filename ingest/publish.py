@@ -154,7 +154,8 @@ class _Work:
                 raise SourceError(f"{wanted}: the index has no such source; it has {', '.join(sorted(known)) or 'none'}")
             for name in hit:
                 self._drop(name)
-                summary.tables_stale |= bool(known.pop(name).layout)
+                known.pop(name)
+                summary.tables_stale = True
         progress.start("read", unit="files")
         if builtin:
             self._files(knowledge.SOURCE, (_Unread(name, path.read_bytes, partial(_own_pages, name, path)) for name, path in knowledge.files()))
@@ -169,7 +170,7 @@ class _Work:
                     continue
                 touched = summary.files_changed + summary.files_removed
                 self._source(source)
-                summary.tables_stale |= bool(source.layout) and summary.files_changed + summary.files_removed > touched
+                summary.tables_stale |= summary.files_changed + summary.files_removed > touched
                 known = {**known, source.name: source}
             except SourceError as error:
                 if add:

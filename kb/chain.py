@@ -47,7 +47,9 @@ class Assistant:
         """
         from kb.index import default_folder
 
-        return cls(load_knowledge(), index_folder or default_folder())
+        folder = index_folder or default_folder()
+        own = folder / "ddis.csv"  # DDI facts of the user's own sources
+        return cls(load_knowledge([own] if own.is_file() else ()), folder)
 
     def retriever(self) -> Retriever | None:
         """The retriever, opened at first use; None, with `notice` set, when there is no usable index."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from kb.ddis import Ddi, DdiRow, DdiTable
@@ -28,9 +29,12 @@ class Knowledge(NamedTuple):
     ddis: DdiTable
 
 
-def load_knowledge() -> Knowledge:
+def load_knowledge(extra: Sequence[Path] = ()) -> Knowledge:
     """
     Load terms, rules and DDI facts from the built-in knowledge.
+
+    Args:
+        extra: Tables of DDI facts that a user's own sources gave, beside the index.
 
     Returns:
         The knowledge; loaded once a process.
@@ -38,7 +42,7 @@ def load_knowledge() -> Knowledge:
     Raises:
         KnowledgeError: A file is malformed.
     """
-    return Knowledge(load_terms(), load_rules(), DdiTable.load())
+    return Knowledge(load_terms(), load_rules(), DdiTable.load(extra=extra))
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,6 @@ def read_rule(path: Path, terms: Terms) -> Rule:
     )
 
 
-@functools.lru_cache(maxsize=4)
 def load_rules(folder: Path = KNOWLEDGE) -> tuple[Rule, ...]:
     """
     Load every rule.
@@ -214,6 +213,11 @@ def load_rules(folder: Path = KNOWLEDGE) -> tuple[Rule, ...]:
     Raises:
         KnowledgeError: With the faults of all files, one a line.
     """
+    return _load_rules(folder)
+
+
+@functools.lru_cache(maxsize=4)
+def _load_rules(folder: Path) -> tuple[Rule, ...]:
     terms = load_terms(folder)
     rules, faults = [], []
     for path in sorted((folder / "rules").glob("*.yaml")):

@@ -357,7 +357,6 @@ def read_registers(path: Path) -> dict[str, str]:
     return found
 
 
-@functools.lru_cache(maxsize=4)
 def load_terms(folder: Path = KNOWLEDGE) -> Terms:
     """
     Load facts and tables.
@@ -371,6 +370,11 @@ def load_terms(folder: Path = KNOWLEDGE) -> Terms:
     Raises:
         KnowledgeError: A file is malformed; the faults of all files are in the message.
     """
+    return _load_terms(folder)
+
+
+@functools.lru_cache(maxsize=4)
+def _load_terms(folder: Path) -> Terms:
     faults = []
     facts: dict[str, FactTerm] = {}
     tables: dict[str, dict[str, Row]] = {}

@@ -74,6 +74,7 @@ class Cites:
                 text=found.text if found is not None else citation.says,
                 terms=citation.terms,
                 outside=citation.outside,
+                ours=found is None,
             )
         )
         return number
@@ -93,5 +94,5 @@ class Cites:
         if key not in self._numbers:
             self._numbers[key] = len(self.cited) + 1
             kind = {"article": "article", "rule": "rule", "table": "rule", "ddi": "ddi", "team": "team"}.get(passage.kind, "page")
-            self.cited.append(Cited(len(self.cited) + 1, kind, passage.title, passage.url, passage.section, passage.text))
+            self.cited.append(Cited(len(self.cited) + 1, kind, passage.title, passage.url, passage.section, passage.text, ours=kind in ("article", "rule")))
         return self._numbers[key]

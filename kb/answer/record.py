@@ -26,6 +26,8 @@ class Cited:
     """Words to highlight in `text`."""
     outside: bool = False
     """Whether the source is not part of the driver documentation."""
+    ours: bool = False
+    """Whether `text` is our summary rather than the page's own words."""
 
     def to_json(self) -> dict[str, Any]:
         """The citation with the keys of contract.md."""

@@ -221,7 +221,7 @@ def call_headline(question: Question, verdict: Verdict, knowledge: Knowledge) ->
         return [f"**No.** You must not {does}{where}."]
     if verdict.callable == "yes":
         return [f"**Yes.** You may {does}{where}."]
-    if not place:
+    if not place and verdict.unknown and verdict.unknown[0].startswith("irql."):
         return [f"**It depends on the IRQL of the caller** whether you may {does}."]
     return [f"**It depends.** Whether you may {does}{where} turns on one more fact."]
 

@@ -278,7 +278,7 @@ def call_profiles(knowledge: Knowledge) -> Iterator[Use]:
         held: list[Use] = [{}, *({"lock": (lock,)} for lock in (*locks, "fast-mutex"))] if ddi.name in named else [{}]
         for spot in everywhere if ddi.name in named else plain:
             for rest in stated_or_not(knowledge, facts):
-                for condition, version, lock in itertools.product(conditions, windows, held):
+                for condition, version, lock in itertools.product(conditions, windows, held[:1] if "lock" in spot else held):
                     more = {name: value for name, value in (("condition", condition), ("windows", version)) if value is not None}
                     yield {"act": "call", "ddi": ddi.name, **spot, **rest, **more, **lock}
 

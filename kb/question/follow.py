@@ -23,6 +23,8 @@ def is_follow_up(question: Question, reading: Reading) -> bool:
     if not reading.tokens:
         return False
     cues = reading.cues("follow_up")
+    if reading.cues("irql_question") and question.ddis and not any(first == 0 for _, first, _ in cues):
+        return False
     if any(first == 0 for _, first, _ in cues) or cues and len(reading.tokens) <= LONG:
         return True
     placed = any("routine" in use or "irql.highest" in use or "lock" in use for use in question.uses)

@@ -264,6 +264,9 @@ class Reading:
         for one in self.rows("locks") + self.acquiring_ddis():
             if one.first in subjects:
                 continue
+            if {token.word for token in self.tokens[one.last + 1 : one.last + 3]} & {"protect", "guard", "serialize", "cover"}:
+                found.append(one)
+                continue
             named = next((call for call in calls if call.first == one.first), None)
             if named is not None and self.is_held(named, calls):
                 found.append(one)
