@@ -6,8 +6,9 @@ import itertools
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
-from kb.engine import decide, judge, load_knowledge
+from kb.engine import Facts, decide, judge, load_knowledge
 from kb.prove.profiles import profiles
 
 LOAD_TARGET = 0.3  # seconds, the whole knowledge in a warm process
@@ -26,7 +27,7 @@ def load_seconds() -> float:
     return min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(3))
 
 
-def timed(ask, uses: list[dict]) -> list[float]:
+def timed(ask: Callable[[Facts], object], uses: list[dict]) -> list[float]:
     """Milliseconds of processor time of each question; the clock on the wall measures what else the machine does."""
     found = []
     for use in uses:

@@ -8,7 +8,8 @@ import pytest
 
 from kb.engine import load_knowledge
 from kb.prove.__main__ import main
-from kb.prove.claims import claims, hull, ranges_in, says_number
+from kb.prove.claims import claims, says_number
+from kb.prove.levels import hull, ranges_in
 from kb.prove.mutants import claim_faults, example_faults, justified, noticed, sort_out, surviving_figures, surviving_rules
 from kb.prove.pages import load_pages
 from kb.prove.profiles import MEMORY_FACTS, canonical, profiles, relevant
@@ -58,6 +59,7 @@ def test_a_profile_keeps_what_matters_and_drops_the_rest() -> None:
     assert canonical(use, KNOWLEDGE) == {"act": "touch", "memory.pool": "paged", "irql.lowest": "DISPATCH_LEVEL", "irql.highest": "DISPATCH_LEVEL"}
 
 
+@pytest.mark.slow
 def test_profiles_are_distinct_and_fewer_than_a_million() -> None:
     seen = [repr(sorted(use.items())) for use in profiles(KNOWLEDGE)]
     assert 20_000 < len(seen) < 1_000_000 and len(seen) == len(set(seen))

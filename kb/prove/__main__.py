@@ -34,12 +34,12 @@ def prove_profiles(knowledge: Knowledge, sample: int, seed: int) -> int:
     """The exhaustive part; returns the number of violations."""
     started = time.perf_counter()
     reduced = sum(1 for _ in profiles(knowledge))
-    classes = (routine_classes, lock_classes, object_classes, ddi_classes)
+    classes = [len(routine_classes(knowledge)), len(lock_classes(knowledge)), len(object_classes(knowledge)), len(ddi_classes(knowledge))]
     tables = ("routines", "locks", "objects")
     sizes = [*(len(knowledge.terms.tables[name]) for name in tables), len(knowledge.ddis)]
     print(f"One-use questions: {literal_count(knowledge):.1e} literal points without the routines called, reduced to {reduced:,} profiles of an act and the places below")
-    for name, size, find in zip((*tables, "documented routines"), sizes, classes, strict=True):
-        print(f"  {size:,} {name} in {len(find(knowledge))} classes")
+    for name, size, count in zip((*tables, "documented routines"), sizes, classes, strict=True):
+        print(f"  {size:,} {name} in {count} classes")
     findings = [
         check_equal(knowledge, LITERAL // max(1, sample), seed),
         *check_profiles(knowledge, sample, seed),
@@ -92,7 +92,9 @@ def prove_citations(knowledge: Knowledge, pages: Pages | None) -> int:
     cited = citations_of(knowledge)
     outside = sum(citation.outside for _, citation in cited)
     if pages is None:
-        print(f"Citations: SKIPPED: no corpus at ../shared/corpus; {len(cited):,} citations, of which {outside} name public sources outside it, and what only pages carry is unproved here")
+        print(
+            f"Citations: SKIPPED: no corpus at ../shared/corpus; {len(cited):,} citations, of which {outside} name public sources outside it, and what only pages carry is unproved here"
+        )
         return 0
     faults = [f"{where}: {fault}" for where, citation in cited if citation.page and (fault := pages.fault(citation))]
     print(f"Citations: {len(cited):,}, terms on their pages; {outside} name public sources outside the corpus; {len(faults)} faults, {time.perf_counter() - started:.0f} seconds")
@@ -125,7 +127,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lambda: prove_citations(knowledge, pages),
     ]
     faults = sum(part() for part in parts)
-    print(f"{'PROVED' if not faults else f'NOT PROVED: {faults} faults'} in {time.perf_counter() - started:.0f} seconds" + (f", a sample of one in {options.sample}" if options.sample > 1 else ""))
+    print(
+        f"{'PROVED' if not faults else f'NOT PROVED: {faults} faults'} in {time.perf_counter() - started:.0f} seconds"
+        + (f", a sample of one in {options.sample}" if options.sample > 1 else "")
+    )
     return 1 if faults else 0
 
 

@@ -8,69 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from kb.engine import Knowledge, judge
+from kb.prove.levels import Range, hull, joint_range, ranges_in, texts, told, wider
 from kb.prove.pages import Pages, cited_page
+from kb.prove.profiles import case_facts
 from kb.terms import LEVELS, Citation, Row, Terms, rank, text_of
-
-NAMED = (
-    (r"passive[_ ]level|irql\s*=\s*0\b|\bpassive\b(?! interrupt)", "PASSIVE_LEVEL"),
-    (r"apc[_ ]level", "APC_LEVEL"),
-    (r"(?:dispatch|dpc)[_ ]level|\bDISPATCH\b(?! routine)(?!_)", "DISPATCH_LEVEL"),
-    (r"\bdirqls?\b|device irql|\bSynchronizeIrql\b|IRQL of the interrupt|at the irql of", "DIRQL"),
-    (r"high_level|ipi_level|clock_level|profile_level|\bhigh irql", "HIGH_LEVEL"),
-)
-ANY = re.compile(r"\bany irql\b|\bany level\b|all irqls|irql: any|at any irql", re.I)
-LEVEL = re.compile("|".join(f"(?P<L{number}>{pattern})" for number, (pattern, _) in enumerate(NAMED)), re.I)
-UPTO = re.compile(r"(<=|≤|&lt;=|can be called at|may be called at|at most|up to|or below|or lower|or less|maximum|highest|max_level|not above|no higher|at or below|less than or equal)", re.I)
-UNDER = re.compile(r"(<(?!=)|\bless than(?! or equal)|\bbelow(?!.*or below)|lower than)\s*(?:irql\s*)?$", re.I)
-FROM = re.compile(r"(>=|≥|at least|or above|or higher|or greater|minimum|min_level)", re.I)
-OVER = re.compile(r"(>(?!=)|greater than(?! or equal)|(?<!no )higher than|\babove)\s*(?:irql\s*)?$", re.I)
-Range = tuple[str, str]
-
-
-def level_at(match: re.Match[str]) -> str:
-    """The level that a match of `LEVEL` names."""
-    return next(level for number, (_, level) in enumerate(NAMED) if match.group(f"L{number}"))
-
-
-def ranges_in(term: str) -> list[Range]:
-    """
-    The ranges of IRQL that one term states.
-
-    Args:
-        term: Such as `IRQL <= DISPATCH_LEVEL`, `called at PASSIVE_LEVEL`, `Any level`.
-
-    Returns:
-        A range a level named: with a sign or its words up to the level or from it, without one the level alone.
-    """
-    found: list[Range] = []
-    if ANY.search(term):
-        found.append((LEVELS[0], LEVELS[-1]))
-    if re.search(r"(within|in|inside) a critical region", term, re.I):
-        found.append((LEVELS[0], "APC_LEVEL"))  # entered at APC_LEVEL or below, which the rows of the regions cite
-    ends = [match.end() for match in LEVEL.finditer(term)]
-    for number, match in enumerate(LEVEL.finditer(term)):
-        level = level_at(match)
-        before = term[ends[number - 1] if number else 0 : match.start()]
-        after = term[match.end() : match.end() + 14]
-        later = re.match(r"[`*\s,]*(or|and) (below|lower|less|above|higher|greater|a lower)", after, re.I)
-        if UNDER.search(before):
-            found.append((LEVELS[0], LEVELS[max(0, rank(level) - 1)]))
-        elif OVER.search(before):
-            found.append((LEVELS[min(4, rank(level) + 1)], LEVELS[-1]))
-        elif UPTO.search(before[-28:]) or (later and later.group(2).lower() in ("below", "lower", "less", "a lower")):
-            found.append((LEVELS[0], level))
-        elif FROM.search(before[-24:]) or (later and later.group(2).lower() in ("above", "higher", "greater")):
-            found.append((level, LEVELS[-1]))
-        else:
-            found.append((level, level))
-    return found
-
-
-def hull(ranges: Sequence[Range]) -> Range | None:
-    """The smallest range that holds them all; None for no range."""
-    if not ranges:
-        return None
-    return min((low for low, _ in ranges), key=rank), max((high for _, high in ranges), key=rank)
 
 
 @dataclass(frozen=True)
@@ -85,33 +26,6 @@ class Claim:
     """The values a mutant puts in its place."""
     carries: Callable[[str], bool]
     """Whether the citations of the row carry a value for this field."""
-
-
-def texts(citations: Iterable[Citation]) -> list[str]:
-    """The terms of each citation as one text."""
-    return [" | ".join(citation.terms) for citation in citations]
-
-
-def told(citations: Iterable[Citation]) -> list[Range]:
-    """Every range that a term of these citations states, and the joint range of each citation."""
-    found: list[Range] = []
-    for citation in citations:
-        own = [one for term in citation.terms for one in ranges_in(term)]
-        joint = hull(own)
-        found += own
-        if joint is not None:
-            found.append(joint)
-    return found
-
-
-def joint_range(citations: Iterable[Citation]) -> Range | None:
-    """The smallest range that holds everything these citations state."""
-    return hull([one for citation in citations for term in citation.terms for one in ranges_in(term)])
-
-
-def wider(one: Range | None, other: Range | None) -> bool:
-    """Whether a range reaches further than another one."""
-    return one is not None and other is not None and (rank(one[0]) < rank(other[0]) or rank(one[1]) > rank(other[1]))
 
 
 def own_citations(case: Mapping[str, Any], row: Row) -> tuple[Citation, ...]:
@@ -132,6 +46,35 @@ def range_claims(where: str, field: str, irql: Mapping[str, str], fits: Callable
     yield Claim(where, f"{field}.highest", high, tuple(one for one in next_levels(high) if rank(one) >= rank(low)), lambda value: fits((low, value)))
 
 
+def within(stated: Iterable[Range]) -> Callable[[Range], bool]:
+    """Whether a range is one of these."""
+    ranges = set(stated)
+    return lambda irql: irql in ranges
+
+
+def equals(*known: str) -> Callable[[str], bool]:
+    """Whether a value is one of these."""
+    return lambda value: value in known
+
+
+def speaker(fact: str, citations: Sequence[Citation]) -> Callable[[str], bool]:
+    """Whether a term of the citations speaks of a value of this fact."""
+    return lambda value: speaks_of(fact, value, citations)
+
+
+OTHER_POOL = {"paged": "nonpaged", "nonpaged": "paged"}
+
+
+def demander(citations: Sequence[Citation]) -> Callable[[str], bool]:
+    """Whether the citations speak of the other pool, which they demand."""
+    return lambda pool: speaks_of("memory.pool", OTHER_POOL[pool], citations)
+
+
+def stands(lines: Sequence[str], words: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a number stands beside these words in one of the lines."""
+    return lambda value: any(beside(line, int(value, 16), words) for line in lines)
+
+
 FACT_WORDS: Mapping[tuple[str, str], str] = {
     ("execution.level", "passive"): r"(?<!not specify )WdfExecutionLevelPassive",
     ("execution.level", "dispatch"): r"WdfExecutionLevelDispatch|by default|DPC|spin lock",
@@ -148,6 +91,8 @@ FACT_WORDS: Mapping[tuple[str, str], str] = {
     ("power.pagable", "true"): r"DO_POWER_PAGABLE",
     ("power.pagable", "false"): r"DO_POWER_INRUSH",
     ("handle", "device"): r"WDFDEVICE",
+    ("ks.processing", "passive"): r"default IRQL = PASSIVE_LEVEL|do not specify this flag",
+    ("ks.processing", "dispatch"): r"(?<!not )specif(y|ied) KS\w+_FLAG_DISPATCH",
     ("wait.timeout", "zero"): r"zero|Timeout",
     ("wait.mode", "kernel"): r"KernelMode|kernel-mode|resident|resides",
     ("wait.mode", "user"): r"UserMode|user mode|must set the WaitMode",
@@ -174,7 +119,7 @@ def routine_claims(row: Row) -> Iterator[Claim]:
         stated = told(cited)
         upto = {(LEVELS[0], high) for low, high in stated if low == high} if case.get("irql", {}).get("lowest") == LEVELS[0] else set()
         if case.get("irql"):
-            yield from range_claims(where, f"case {number}", case["irql"], lambda irql, stated=stated, upto=upto: irql in stated or irql in upto)  # type: ignore[misc]
+            yield from range_claims(where, f"case {number}", case["irql"], within({*stated, *upto}))
         yield from when_claims(where, number, case, cited)
 
 
@@ -184,7 +129,29 @@ def when_claims(where: str, number: int, case: Mapping[str, Any], cited: Sequenc
         for one in wanted if isinstance(wanted, list) else [wanted]:
             value = text_of(one)
             others = tuple(other for name, other in FACT_WORDS if name == fact and other != value)
-            yield Claim(where, f"case {number} when {fact}", value, others, lambda value, fact=fact: speaks_of(fact, value, cited))  # type: ignore[misc]
+            yield Claim(where, f"case {number} when {fact}", value, others, speaker(fact, cited))
+
+
+def condition_claims(where: str, row: Row) -> Iterator[Claim]:
+    """
+    What the citations of a case speak of stands in its condition, so that a dropped condition is noticed.
+
+    Args:
+        where: Table and row.
+        row: A row with cases; the facts of all their conditions are its vocabulary.
+
+    Yields:
+        A claim for each fact of the vocabulary and each case.
+    """
+    vocabulary = case_facts([row])
+    for number, case in enumerate(row.more.get("cases") or (), start=1):
+        cited = own_citations(case, row)
+        for fact in vocabulary:
+            spoken = any(speaks_of(fact, value, cited) for name, value in FACT_WORDS if name == fact)
+            if fact in case["when"]:
+                yield Claim(where, f"case {number} condition {fact}", "stated", ("dropped",), equals("stated") if spoken else equals("stated", "dropped"))
+            else:
+                yield Claim(where, f"case {number} condition {fact}", "absent", (), equals() if spoken else equals("absent"))
 
 
 RELEASING = re.compile(r"releas|left|leav|lower|set(ting)? |exit", re.I)
@@ -254,7 +221,7 @@ def lock_claims(row: Row) -> Iterator[Claim]:
     for column in ("requires", "release", "held"):
         if row.more.get(column):
             stated = lock_ranges(row, column)
-            yield from range_claims(where, column, row.more[column], lambda irql, stated=stated: irql in stated)  # type: ignore[misc]
+            yield from range_claims(where, column, row.more[column], within(stated))
     if row.more.get("storage"):
         yield storage_claim(where, row)
     for number, case in enumerate(row.more.get("cases") or (), start=1):
@@ -262,18 +229,24 @@ def lock_claims(row: Row) -> Iterator[Claim]:
         found = told(cited)
         for column in ("held", "requires"):
             if case.get(column):
-                yield from range_claims(where, f"case {number} {column}", case[column], lambda irql, found=found: irql in found)  # type: ignore[misc]
+                yield from range_claims(where, f"case {number} {column}", case[column], within(found))
         yield from when_claims(where, number, case, cited)
 
 
-RESIDENT = re.compile(r"paged pool safely|non-?\s?paged|resident|non-?pageable|system[- ]space|must not be pageable|DISPATCH_LEVEL|extension|allocates the storage|system-allocated|kernel stack", re.I)
+RESIDENT = re.compile(
+    r"paged pool safely|non-?\s?paged|resident|non-?pageable|system[- ]space|must not be pageable|DISPATCH_LEVEL|extension|allocates the storage|system-allocated|kernel stack",
+    re.I,
+)
 EITHER = re.compile(
     r"paged or non-?paged|nonpaged\w* or paged|paged lookaside list or|paged or nonpaged lookaside|(?<!non)(?<!non-)paged (memory )?pool(?! safely)|(?<!non)(?<!not )(?<!access )(?<!cannot be )pageable|type of (pool|memory)|"
     r"block itself is nonpaged|tree is nonpaged|\bPagedPool|nonpaged pool \| IRQL <=|must be resident \| IRQL >=|copy of|PASSIVE_LEVEL \| system thread|NotificationStructure",
     re.I,
 )
 """Words that admit pageable memory, if only below a level."""
-DEMAND = re.compile(r"must (always )?(be|reside|remain|provide|allocate)[^|]*(non-?paged|resident|nonpageable)|must allocate|resident storage|only accepts|should not|resident at all|nonpaged system|(kernel|local|thread) stack|the stack", re.I)
+DEMAND = re.compile(
+    r"must (always )?(be|reside|remain|provide|allocate)[^|]*(non-?paged|resident|nonpageable)|must allocate|resident storage|only accepts|should not|resident at all|nonpaged system|(kernel|local|thread) stack|the stack",
+    re.I,
+)
 """Words that admit nothing but resident memory."""
 
 
@@ -281,7 +254,11 @@ def storage_claim(where: str, row: Row) -> Claim:
     """Where an object or lock may live: `either` needs a citation that admits pageable memory, `nonpaged` one that demands residency, `stack_allowed` one that names the stack."""
     cited = texts(citation for citation in row.citations if citation.section != "requirements")
     value = str(row.more["storage"])
-    admits = [text for text in cited if EITHER.search(text) and not re.search(r"fatal|will not|always memory|references to pageable", text) and (not DEMAND.search(text) or re.search(r"IRQL (>=|=|<=|>)", text))]
+    admits = [
+        text
+        for text in cited
+        if EITHER.search(text) and not re.search(r"fatal|will not|always memory|references to pageable", text) and (not DEMAND.search(text) or re.search(r"IRQL (>=|=|<=|>)", text))
+    ]
     demands = [text for text in cited if RESIDENT.search(text)]
 
     def carries(storage: str) -> bool:
@@ -311,8 +288,8 @@ def object_claims(row: Row, knowledge: Knowledge) -> Iterator[Claim]:
             yield Claim(where, f"case {number} when wait.mode", mode, ("user" if mode == "kernel" else "kernel",), agrees)
             continue
         if when.get("memory.pool") and not allowed:  # what forbids paged pool says that nonpaged pool is demanded
-            demanded = {"paged": "nonpaged", "nonpaged": "paged"}
-            yield Claim(where, f"case {number} when memory.pool", when["memory.pool"], (demanded[when["memory.pool"]],), lambda pool, cited=cited: speaks_of("memory.pool", demanded[pool], cited))  # type: ignore[misc]
+            pool = when["memory.pool"]
+            yield Claim(where, f"case {number} when memory.pool", pool, (OTHER_POOL[pool],), demander(cited))
             case = {**case, "when": {name: value for name, value in case["when"].items() if name != "memory.pool"}}
         yield from when_claims(where, number, case, cited)
 
@@ -341,26 +318,31 @@ def allocator_claims(row: Row, terms: Terms) -> Iterator[Claim]:
     frees = [str(name).lower() for name in (row.more.get("release") or {}).get("with") or ()]
     for column, other in (("allocate", frees), ("release", names)):
         levels = row.more.get(column) or {}
-        cited = [one for one in row.citations if not any(one.page.endswith(f"-{name}") or one.page.endswith(f"_{name}") for name in other if name not in (frees if column == "release" else names))]
+        cited = [
+            one
+            for one in row.citations
+            if not any(one.page.endswith(f"-{name}") or one.page.endswith(f"_{name}") for name in other if name not in (frees if column == "release" else names))
+        ]
         anchored = any(routine_of(one) in (frees if column == "release" else names) for one in cited)
         for memory in ("any", "paged", "nonpaged"):
             if memory in levels:
                 value = levels[memory]["highest"]
                 near = [one for one in cited if memory != "any" or not anchored or routine_of(one) is None or routine_of(one) in (*names, *frees)]
                 bounds = upper_bounds(near, both=memory != "any") or upper_bounds(row.citations, both=memory != "any")
-                pick = min if memory == "paged" else max
-                yield Claim(where, f"{column}.{memory}.highest", value, next_levels(value), lambda level, bounds=bounds, pick=pick: any(level == pick(highs, key=rank) for highs in bounds))  # type: ignore[misc]
+                yield Claim(where, f"{column}.{memory}.highest", value, next_levels(value), equals(*((min if memory == "paged" else max)(highs, key=rank) for highs in bounds)))
     for name, pool in (row.more.get("pools") or {}).items():
         argument = next((one for one in terms.tables["pool_arguments"].values() if name in one.names), None)
         spelled = "nonpaged" if re.search(r"non_?paged|^\.data", name, re.I) else "paged"
         known = str(argument.more.get("pool")) if argument is not None else spelled
-        yield Claim(where, f"pools.{name}", str(pool), ("paged" if pool == "nonpaged" else "nonpaged",), lambda value, known=known: value == known)  # type: ignore[misc]
+        yield Claim(where, f"pools.{name}", str(pool), ("paged" if pool == "nonpaged" else "nonpaged",), equals(known))
     gives = str(row.more["gives"])
     text = " || ".join([*texts(one for one in row.citations if one.section != "parameters"), *(one.page for one in row.citations)])
     levels = [*(row.more.get("allocate") or {}).values(), *(level for level in (row.more.get("release") or {}).values() if isinstance(level, dict))]
     high = any(rank(level["highest"]) >= rank("DISPATCH_LEVEL") for level in levels)  # what may be used at DISPATCH_LEVEL is resident
     resident = high or bool(re.search(r"non-?paged(?! section)|nonpageable|not pageable|resident|contiguous|uncached|common_?buffer|kernel-mode stack|lockedpages", text, re.I))
-    pageable = bool(re.search(r"(?<!non)(?<!non-)paged(?! out)|(?<!not )(?<!non)pageable|page fault|calling process|committed page|PASSIVE_LEVEL \|\||allocate the buffer", text, re.I))
+    pageable = bool(
+        re.search(r"(?<!non)(?<!non-)paged(?! out)|(?<!not )(?<!non)pageable|page fault|calling process|committed page|PASSIVE_LEVEL \|\||allocate the buffer", text, re.I)
+    )
 
     def carries(value: str) -> bool:
         if (value == "by_argument") != bool(row.more.get("pools")):
@@ -378,7 +360,13 @@ def argument_claims(row: Row, terms: Terms) -> Iterator[Claim]:
     if "value" in row.more:
         value = int(str(row.more["value"]), 0)
         computed = enumerated(row, terms)
-        yield Claim(where, "value", str(value), (str(value + 1), str(value * 2 + 2)), lambda one: int(one) == computed if computed is not None else any(says_number(text, int(one)) for text in cited))
+        yield Claim(
+            where,
+            "value",
+            str(value),
+            (str(value + 1), str(value * 2 + 2)),
+            lambda one: int(one) == computed if computed is not None else any(says_number(text, int(one)) for text in cited),
+        )
     if row.more.get("pool"):
         pool = str(row.more["pool"])
 
@@ -450,7 +438,12 @@ def bugcheck_claims(row: Row, pages: Pages | None) -> Iterator[Claim]:
                 return False  # two subcodes of one value
             if any(says_number(text, value) for text in texts(cited)):
                 return any(says_number(text, number) for text in texts(cited))
-            return pages is not None and any(says_number(line[:36], number) for citation in cited for line in pages.rows(citation.page) if not line.lstrip("| ").startswith("parameter") and all(pages.reader.plain(term) in line for term in citation.terms))
+            return pages is not None and any(
+                says_number(line[:36], number)
+                for citation in cited
+                for line in pages.rows(citation.page)
+                if not line.lstrip("| ").startswith("parameter") and all(pages.reader.plain(term) in line for term in citation.terms)
+            )
 
         if pages is not None or any(says_number(text, value) for text in texts(cited)):
             yield Claim(where, f"subcode {value:#x}", hex(value), (hex(value + 1), hex(value ^ 0x10)), carries)
@@ -460,8 +453,14 @@ def bugcheck_claims(row: Row, pages: Pages | None) -> Iterator[Claim]:
                 continue
             words = [word.lower()[:5] if "_" not in word else word.lower() for word in re.findall(r"[A-Za-z_]{4,}", re.split(r"[:(]", str(meaning))[0])]
             value = int(key)
-            statuses = [name for name in pages.raw if name.startswith("debugger/bug-check-")] if str(meaning).startswith("STATUS_") else [page]
-            yield Claim(where, f"parameter {number} value {value:#x}", hex(value), (hex(value ^ 0x10), hex(value ^ 0x20)), lambda one, words=words, statuses=statuses: any(beside(line, int(one, 16), words) for sheet in statuses for line in pages.rows(sheet)))  # type: ignore[misc]
+            sheets = [name for name in pages.raw if name.startswith("debugger/bug-check-")] if str(meaning).startswith("STATUS_") else [page]
+            yield Claim(
+                where,
+                f"parameter {number} value {value:#x}",
+                hex(value),
+                (hex(value ^ 0x10), hex(value ^ 0x20)),
+                stands([line for sheet in sheets for line in pages.rows(sheet)], words),
+            )
 
 
 def beside(line: str, number: int, words: Sequence[str]) -> bool:
@@ -481,7 +480,12 @@ def near(text: str, words: Sequence[str]) -> bool:
     return bool(words) and (words[0] in text and count >= len(words) // 3 or count >= max(2, len(words) // 3))
 
 
-NAMES = {"argument.wait": ("Wait", "ReleaseWait", "WaitForCompletion", "WaitForDelete"), "wait.mode": ("WaitMode",), "wait.timeout": ("Timeout", "TimeOut"), "mapping": ("AccessMode",)}
+NAMES = {
+    "argument.wait": ("Wait", "ReleaseWait", "WaitForCompletion", "WaitForDelete"),
+    "wait.mode": ("WaitMode",),
+    "wait.timeout": ("Timeout", "TimeOut"),
+    "mapping": ("AccessMode",),
+}
 """What the parameter is called that states a fact."""
 SPELLED = {"TRUE": "true", "FALSE": "false", "KernelMode": "kernel", "UserMode": "user", "NULL": "nonzero", "nullptr": "nonzero"}
 """What the literals mean: a wait without a time-out waits for ever."""
@@ -493,7 +497,7 @@ def position_claims(entry: Mapping[str, Any], knowledge: Knowledge, pages: Pages
     where, fact, position = f"arguments/{entry['ddi']}", str(entry["fact"]), int(entry["position"])
     for literal, value in entry["values"].items():
         others = tuple(one for one in knowledge.terms.facts[fact].values if one != value)
-        yield Claim(where, f"{fact} of {literal}", str(value), others, lambda one, literal=literal: SPELLED.get(str(literal)) == one)  # type: ignore[misc]
+        yield Claim(where, f"{fact} of {literal}", str(value), others, equals(SPELLED.get(str(literal), "")))
     if pages is None or ddi is None:
         return
     known = next((names for page in ddi.pages if (names := pages.parameters(page.page))), [])
@@ -533,10 +537,13 @@ def claims(knowledge: Knowledge, pages: Pages | None = None) -> Iterator[Claim]:
     terms = knowledge.terms
     for row in terms.tables["routines"].values():
         yield from routine_claims(row)
+        yield from condition_claims(f"routines/{row.id}", row)
     for row in terms.tables["locks"].values():
         yield from lock_claims(row)
+        yield from condition_claims(f"locks/{row.id}", row)
     for row in terms.tables["objects"].values():
         yield from object_claims(row, knowledge)
+        yield from condition_claims(f"objects/{row.id}", row)
     for row in terms.tables["allocators"].values():
         yield from allocator_claims(row, terms)
     for row in terms.tables["pool_arguments"].values():

@@ -13,7 +13,12 @@ from kb.prove.pages import Pages
 from kb.rulebook import Example, Rule, Test
 from kb.terms import LEVELS, Terms, read_yaml
 
-OTHERS = {"at_least": ("above", "at_most", "below"), "above": ("at_least", "below", "at_most"), "at_most": ("below", "at_least", "above"), "below": ("at_most", "above", "at_least")}
+OTHERS = {
+    "at_least": ("above", "at_most", "below"),
+    "above": ("at_least", "below", "at_most"),
+    "at_most": ("below", "at_least", "above"),
+    "below": ("at_most", "above", "at_least"),
+}
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,17 @@ Use = dict[str, Value]
 
 LEVEL_PAIRS = tuple((low, high) for at, low in enumerate(LEVELS) for high in LEVELS[at:])
 """The 15 ranges of IRQL."""
-STATED: tuple[Use, ...] = (
-    {},
-    *({"irql.lowest": low} for low in LEVELS),
-    *({"irql.highest": high} for high in LEVELS),
-    *({"irql.lowest": low, "irql.highest": high} for low, high in LEVEL_PAIRS),
-)
-"""Every way of stating an IRQL: not at all, from below, from above, as a range."""
+
+
+def ways_of_stating() -> list[Use]:
+    """Every way of stating an IRQL: not at all, from below, from above, as a range."""
+    lowest: list[Use] = [{"irql.lowest": low} for low in LEVELS]
+    highest: list[Use] = [{"irql.highest": high} for high in LEVELS]
+    ranges: list[Use] = [{"irql.lowest": low, "irql.highest": high} for low, high in LEVEL_PAIRS]
+    return [{}, *lowest, *highest, *ranges]
+
+
+STATED = tuple(ways_of_stating())
 ROWS = ("routine", "lock", "acquired", "object", "allocator", "ddi")
 """Facts whose values are rows of a table."""
 MEMORY_FACTS = ("memory.pool", "memory.place", "memory.locked", "wait.mode")
@@ -275,7 +279,9 @@ def call_profiles(knowledge: Knowledge) -> Iterator[Use]:
         conditions: list[str | None] = [None, *dict.fromkeys(row.condition for row in ddi.rows if row.condition and not row.when)]
         since = since_of(ddi.since)
         windows = [None, since, *versions[max(0, versions.index(since) - 1) : versions.index(since)]] if since in versions else [None]
-        held: list[Use] = [{}, *({"lock": (lock,)} for lock in (*locks, "fast-mutex"))] if ddi.name in named else [{}]
+        held: list[Use] = [{}]
+        if ddi.name in named:
+            held += [{"lock": (lock,)} for lock in (*locks, "fast-mutex")]
         for spot in everywhere if ddi.name in named else plain:
             for rest in stated_or_not(knowledge, facts):
                 for condition, version, lock in itertools.product(conditions, windows, held[:1] if "lock" in spot else held):
@@ -347,10 +353,21 @@ def rows_of(use: Facts, knowledge: Knowledge) -> list[Row | None]:
 def literal_count(knowledge: Knowledge) -> int:
     """Points of the literal product: act, routine, stated level, up to two locks, pool, place, object, and every flag."""
     locks = len(knowledge.terms.tables["locks"])
-    flags = ("memory.pool", "memory.place", "memory.locked", "io.paging", "windows", "code.pageable", "wait.timeout", "wait.mode", "execution.level", "caller", "operation.synchronized")
+    flags = (
+        "memory.pool",
+        "memory.place",
+        "memory.locked",
+        "io.paging",
+        "windows",
+        "code.pageable",
+        "wait.timeout",
+        "wait.mode",
+        "execution.level",
+        "caller",
+        "operation.synchronized",
+    )
     count = len(values_of(knowledge, "act")) * (1 + len(knowledge.terms.tables["routines"])) * len(STATED) * (1 + locks + locks * (locks - 1) // 2)
     count *= 1 + len(knowledge.terms.tables["objects"])
     for name in flags:
         count *= 1 + len(values_of(knowledge, name))
     return count
-

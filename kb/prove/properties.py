@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kb.engine import Facts, Judgement, Knowledge, Value, decide, judge, limits_of, span, try_rule
-from kb.prove.profiles import LEVEL_PAIRS, MEMORY_FACTS, STATED, Use, Where, canonical, case_facts, places, profiles, residencies, stated_or_not, values_of, where
-from kb.terms import LEVELS, Row, Terms, rank
+from kb.prove.profiles import LEVEL_PAIRS, STATED, Use, Where, canonical, case_facts, places, profiles, residencies, stated_or_not, values_of, where
+from kb.terms import Row, rank
 
 MAX_SHOWN = 5  # violations of one property that are printed; all are counted
 
@@ -52,11 +52,11 @@ def reordered(knowledge: Knowledge, seed: int) -> list[Knowledge]:
 
 
 def renamed_locks(knowledge: Knowledge) -> tuple[Knowledge, dict[str, str]]:
-    """The knowledge with its locks renamed so that their order by name is reversed; rules are renamed alike."""
+    """The knowledge with its locks renamed so that their order by name is reversed; the level of a place reads no rule."""
     old = sorted(knowledge.terms.tables["locks"])
     names = {name: f"lock-{len(old) - number:03}" for number, name in enumerate(old)}
-    locks = {names[name]: Row(row.table, names[name], row.title, row.names, row.says, row.note, row.citations, row.more) for name, row in knowledge.terms.tables["locks"].items()}
-    terms = Terms(knowledge.terms.facts, {**knowledge.terms.tables, "locks": locks}, knowledge.terms.words, knowledge.terms.registers, knowledge.terms.arguments)
+    locks = {names[name]: replace(row, id=names[name]) for name, row in knowledge.terms.tables["locks"].items()}
+    terms = replace(knowledge.terms, tables={**knowledge.terms.tables, "locks": locks})
     return knowledge._replace(terms=terms), names
 
 
@@ -228,7 +228,14 @@ def check_equal(knowledge: Knowledge, count: int, seed: int) -> Finding:
     found = Finding("equal profiles, equal verdicts")
     draw = random.Random(seed)  # noqa: S311 - a sample, not a secret
     tables, terms = knowledge.terms.tables, knowledge.terms
-    free = [fact.name for fact in terms.facts.values() if fact.values and fact.name not in ("act", "object.storage", "storage.allowed", "available.since", "said.pool", "memory.resident") and "irql." not in fact.name and "limit." not in fact.name]
+    free = [
+        fact.name
+        for fact in terms.facts.values()
+        if fact.values
+        and fact.name not in ("act", "object.storage", "storage.allowed", "available.since", "said.pool", "memory.resident")
+        and "irql." not in fact.name
+        and "limit." not in fact.name
+    ]
     ddis = sorted(knowledge.ddis.names())
     for _ in range(count):
         act = draw.choice(values_of(knowledge, "act"))
@@ -376,6 +383,3 @@ def check_pools(knowledge: Knowledge) -> Finding:
                     if pools[at] in ("nonpaged_required", "not_allowed") and pools[over] in ("paged_ok", "either", "depends"):
                         found.fail({"act": act, **rest, **ranges[at]}, f"{pools[at]}; raised to {ranges[over]} {pools[over]}")
     return found
-
-
-

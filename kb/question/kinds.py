@@ -110,7 +110,7 @@ def kind_of(reading: Reading) -> str:
     held = [one for one in calls if one.value.lower() in reading.reader.vocabulary.acquirers or one.value.lower() in reading.reader.vocabulary.releasers]
     if calls and len(held) == len(calls) and (pools or pool_question or pool_word) and not any(reading.asked(one) for one in calls):
         return "decision"
-    if routines and pool_word and not calls and not irql_question:
+    if routines and (pool_word or any(key == "allocate" for key, _, _ in reading.cues("acts"))) and not calls and not irql_question and not has(reading, "context"):
         return "decision"
     if calls and all(reading.registered(one) for one in calls) and (pools or pool_question or pool_word):
         return "decision"

@@ -153,6 +153,7 @@ class Reading:
         self.mentions = mentions
         self.snippets = snippets
         self.facts: list[Fact] = []
+        self.kind = ""
         named = [one.value for one in mentions if one.kind == "row" and one.table == "bugchecks"]
         self.bugcheck = read_bugcheck(text, named, reader.terms)
         self.cue_cache: dict[str, list[tuple[str, int, int]]] = {}
@@ -170,7 +171,10 @@ class Reading:
     def named_facts(self, name: str) -> list[Mention]:
         """Mentions of a fact's values that are not negated."""
         unsure = self.unsure_clauses()
-        return [one for one in self.mentions if one.kind == "fact" and one.table == name and not one.negated and not self.doubted(one, unsure)]
+        found = [one for one in self.mentions if one.kind == "fact" and one.table == name and not one.negated and not self.doubted(one, unsure)]
+        if name == "memory.place":  # "CacheMutex itself is in the device extension" places another thing than the memory asked about
+            found = [one for one in found if not any(token.word == "itself" and self.numbers[at] == one.clause for at, token in enumerate(self.tokens))]
+        return found
 
     def unsure_clauses(self) -> set[int]:
         """Clauses that say that something is not known."""
@@ -362,9 +366,11 @@ class Reading:
 
     def done_elsewhere(self, act: str, first: int, last: int, site: Site) -> bool:
         """Whether an `allocated` in the clause speaks of another place: `the struct that StartDevice allocated`."""
-        if act != "allocate" or self.tokens[last].text.lower() not in ("allocated", "created", "obtained"):
+        if act != "allocate" or self.tokens[last].text.lower() not in ("allocated", "created", "obtained", "allocate"):
             return False
         following = {token.word for token in self.tokens[last + 1 : last + 5]}
+        if first and self.tokens[first - 1].word in ("i", "we", "driver") and site.first < first and not following & {"there", "here", "in"}:
+            return True  # "it looks up a table that I allocate from pool"
         return site.first < first and not following & {"there", "here"} and self.tokens[first - 1].word not in ("get", "is", "are", "be", "was", "being") if first else False
 
     def only_signals(self, site: Site) -> bool:
@@ -407,7 +413,7 @@ class Reading:
                 self.facts.append(Fact("apcs", "enabled", None, "not " + one.words))
         for one in self.calls():
             ddi = self.ddi_table.find(one.value)
-            if ddi is not None and any("argument.wait" in row.when for row in ddi.rows):
+            if ddi is not None and "argument.wait" not in shared and any("argument.wait" in row.when for row in ddi.rows):
                 literal = next((token.text for token in self.tokens[one.last + 1 :] if token.text in ("TRUE", "FALSE")), "")
                 if literal:
                     shared["argument.wait"] = literal.lower()
@@ -438,6 +444,7 @@ class Reading:
 
         refusal = out_of_scope(self)
         kind = kind_of(self)
+        self.kind = kind
         shared = self.shared_facts()
         subjects, subject_positions = self.subjects(kind)
         sites = self.sites(subject_positions)
@@ -520,9 +527,8 @@ class Reading:
 
     def object_rows(self) -> list[Row]:
         """Rows of the objects named."""
-        if len(self.tokens) > LINKED_LENGTH:
-            return []
-        found = [self.terms.row("objects", one.value) for one in self.stored_objects()]
+        long = len(self.tokens) > LINKED_LENGTH
+        found = [self.terms.row("objects", one.value) for one in self.stored_objects() if not long or "_" in one.words or one.words[1:] != one.words[1:].lower() and len(one.words) > 6]
         return [row for row in found if row is not None]
 
     def stored_objects(self) -> list[Mention]:
@@ -597,6 +603,8 @@ class Reading:
         stop = ("in", "from", "the", "a", "my", "at", "inside", "and", "or", ",", "out", "(", ")", ".", "?", ":", "of", "on", "under", "with", "to", "by")
         place = next((at for at, word in enumerate(head) if word in CALLBACK_WORDS), None)
         followed = place is not None and not any(word in stop for word in head[:place])
+        if before & {"registered", "register", "set", "hooked"} and self.registered(mention):
+            return True
         return (followed or bool(before & {"registered", "register"})) and bool(self.rows("routines") or followed)
 
     def is_held(self, mention: Mention, calls: list[Mention]) -> bool:
@@ -700,7 +708,7 @@ class Reading:
 
     def pool_asked(self) -> bool:
         """Whether memory of some pool is what the question is about."""
-        return bool(self.pool_mentions() or self.cues("pool_question") or self.cues("pool_word") or self.rows("allocators"))
+        return bool(self.kind == "decision" or self.pool_mentions() or self.cues("pool_question") or self.cues("pool_word") or self.rows("allocators"))
 
     def allocated_objects(self) -> list[str]:
         """Objects that the text says are allocated: `I allocate the WNODE_EVENT_ITEM`."""
@@ -849,6 +857,15 @@ CALLBACK_WORDS = ("thread", "callback", "routine", "handler", "completion", "fun
 CONDITION_STOP = set("the a an is are of in on if when or and to be for with that by not no another other value object state call called caller it its set from".split())
 
 
+def near_negation(stems: list[str], wanted: set[str]) -> bool:
+    """Whether a negation stands up to three words before one of the words, or one after it."""
+    negations = {"not", "no", "without", "isn't", "don't", "doesn't", "never", "nothing"}
+    for at, word in enumerate(stems):
+        if word in wanted and (negations & set(stems[max(0, at - 3) : at]) or negations & set(stems[at + 1 : at + 3])):
+            return True
+    return False
+
+
 def plain_pool(reading: Reading) -> bool:
     """Whether the text names or asks for a pool."""
     return bool(reading.pool_mentions() or reading.cues("pool_question"))
@@ -873,8 +890,8 @@ def matching_condition(conditions: list[str], words: list[str]) -> str:
         The condition; empty when none or several match. An identifier of the same family (FLT_PREOP_xxx) that no condition names
         matches the condition that speaks of another value.
     """
-    said = {singular(word) for word in words}
-    denied = bool(said & {"not", "no", "without", "isn't", "don't", "doesn't", "nothing", "never"})
+    stems = [singular(word) for word in words]
+    said = set(stems)
     found = []
     for number, condition in enumerate(conditions):
         others = [part for place, other in enumerate(conditions) if place != number for part in re.split(r"\bor\b", other)]
@@ -885,7 +902,7 @@ def matching_condition(conditions: list[str], words: list[str]) -> str:
             shared = set().union(*(condition_words(other)[1] for other in rivals)) if rivals else set()
             own = (names or content) - shared
             hit = bool(names) and names <= said or not names and bool(own & said) and len(content & said) >= 0.6 * len(content)
-            if hit and own and negative == denied:
+            if hit and own and negative == near_negation(stems, own):
                 found.append(condition)
                 break
     if len(found) == 1:

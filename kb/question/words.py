@@ -392,7 +392,10 @@ def scoped(mentions: Iterable[Mention], numbers: list[int], negations: list[tupl
             asking = first == 0 or numbers[first - 1] != clause
             if asking and tokens[first].word.endswith("n't") or tokens[first].word in ("can't", "isn't", "aren't", "doesn't", "don't") and asking:
                 continue  # "isn't paged pool fine?" asks, it does not deny
-            if mention.first - last <= NEGATION_REACH:
+            reach = 2 if tokens[last].word in ("of", "than") else NEGATION_REACH  # "instead of X" denies X alone
+            if tokens[first].word == "not" and first >= 2 and tokens[first - 1].word in ("it", "they", "that") and tokens[first - 2].word in ("is", "are", "wa", "do", "does"):
+                continue  # "is it not the case that ..." asks
+            if mention.first - last <= reach:
                 negated = True
         before = next((one for one in reversed(out) if one.last < mention.first), None)
         if before is not None and before.negated and not negated:
