@@ -17,7 +17,8 @@ NAMED = (
 ANY = re.compile(r"\bany irql\b|\bany level\b|all irqls|irql: any|at any irql", re.I)
 LEVEL = re.compile("|".join(f"(?P<L{number}>{pattern})" for number, (pattern, _) in enumerate(NAMED)), re.I)
 UPTO = re.compile(
-    r"(<=|≤|&lt;=|can be called at|possibly at|\bmay [\w ]{0,40}at\b|at most|up to|or below|or lower|or less|maximum|highest|max_level|not above|no higher|at or below|less than or equal)", re.I
+    r"(<=|≤|&lt;=|can be called at|possibly at|\bmay [\w ]{0,40}at\b|at most|up to|or below|or lower|or less|maximum|highest|max_level|not above|no higher|at or below|less than or equal)",
+    re.I,
 )
 UNDER = re.compile(r"(<(?!=)|\bless than(?! or equal)|\bbelow(?!.*or below)|lower than)\s*(?:irql\s*)?$", re.I)
 FROM = re.compile(r"(>=|≥|at least|or above|or higher|or greater|minimum|min_level)", re.I)

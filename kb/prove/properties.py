@@ -324,6 +324,8 @@ def check_places(knowledge: Knowledge, sample: int = 0) -> list[Finding]:
         for stated, mine in zip(STATED, ours, strict=True):
             check_told(routine, locks, use, stated, mine, ours[0], told)
         check_firm(routine, locks, use, ours, knowledge, firm)
+        if routine is not None and not locks:
+            check_claimed(use, ours[0], knowledge, told)
     return [raised, locked, told, names, firm]
 
 
@@ -341,6 +343,20 @@ def check_firm(routine: Row | None, locks: Sequence[Row], use: Use, ours: Sequen
                 after = where({**use, **stated, name: value}, knowledge)
                 if needs(mine) == "paged_ok" and needs(after) == "nonpaged":
                     found.fail({**use, **stated}, f"pageable memory is fine, but with {name} = {value} it is not, and {name} was neither asked nor assumed")
+
+
+def check_claimed(use: Use, documented: Where, knowledge: Knowledge, found: Finding) -> None:
+    """What the question says of a routine ("it always runs at PASSIVE_LEVEL") is compared with what is documented and never used."""
+    if documented.lowest is None or documented.highest is None:
+        return
+    for low, high in LEVEL_PAIRS:
+        found.points += 1
+        claimed = where({**use, "claim.lowest": low, "claim.highest": high}, knowledge)
+        beyond = rank(documented.highest) > rank(high) or rank(documented.lowest) < rank(low)
+        if (claimed.lowest, claimed.highest) != (documented.lowest, documented.highest):
+            found.fail(use, f"the claim {span(low, high)} was used: {claimed.lowest} to {claimed.highest}")
+        if claimed.contradicted != beyond:
+            found.fail(use, f"documented is {span(documented.lowest, documented.highest)}, claimed {span(low, high)}; contradiction reported: {claimed.contradicted}")
 
 
 def check_told(routine: Row | None, locks: Sequence[Row], use: Use, stated: Use, mine: Where, unstated: Where, found: Finding) -> None:

@@ -268,7 +268,7 @@ class Reading:
         for one in self.rows("locks") + self.acquiring_ddis():
             if one.first in subjects:
                 continue
-            if {token.word for token in self.tokens[one.last + 1 : one.last + 3]} & {"protect", "guard", "serialize", "cover"}:
+            if {token.word for token in self.tokens[one.last + 1 : one.last + 3]} & {"protect", "guard", "serialize", "cover"} or {"locked", "region"} & set(one.words.lower().split()):
                 found.append(one)
                 continue
             named = next((call for call in calls if call.first == one.first), None)
@@ -535,7 +535,8 @@ class Reading:
         """Objects whose storage the text speaks of; a lock that only protects something is not one."""
         locks = {one.first for one in self.rows("locks")}
         storing = {self.numbers[first] for key, first, _ in self.cues("acts") if key == "store"}
-        short = len(self.tokens) <= 18
+        words = {token.word for token in self.tokens}
+        short = len(self.tokens) <= 18 or "storage" in words or bool(words & {"where"}) and bool(words & {"allocated", "live", "put", "stored", "reside", "kept", "allocate"})
         placed = {self.numbers[one.first] for one in (*self.pool_mentions(), *self.named_facts("memory.place"))}
         found = []
         for one in self.rows("objects"):
@@ -777,7 +778,8 @@ class Reading:
         """The documented condition of a routine's rows that the text's own words state, when exactly one is; else empty."""
         ddi = self.ddi_table.find(name)
         rows = [row for row in ddi.rows if row.condition and not row.when and row.source != "header"] if ddi is not None else []
-        return matching_condition([str(row.condition) for row in rows], [token.text for token in self.tokens])
+        kept = [token.text for at, token in enumerate(self.tokens) if not (at >= 2 and self.tokens[at - 1].word in ("of", "than") and self.tokens[at - 2].word in ("instead", "rather"))]
+        return matching_condition([str(row.condition) for row in rows], kept)
 
     def memory_uses(self, subjects: list[tuple[str, str]], sites: list[Site], base: Use) -> list[Use]:
         """The uses of the memory asked about: at each place, what the clause says is done there."""
@@ -794,7 +796,7 @@ class Reading:
         for site in sites:
             acts = tuple(dict.fromkeys((*(act for act in site.acts if act in MEMORY_ACTS), *sorted(called))))
             if not acts:
-                acts = ("touch",)
+                acts = acts_in_text if len(sites) == 1 and acts_in_text else ("touch",)
             for act in acts:
                 uses.append({**base, **site.facts(), "act": act})
             if acts == ("allocate",) and self.used_on_the_spot():

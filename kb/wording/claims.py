@@ -9,7 +9,7 @@ from dataclasses import dataclass
 # Words that carry no claim of their own: a wording may add and drop them. No noun of the field is among them.
 GLUE = frozenset(
     """a about actually after again also although an and another answer are as at be because been before being both brief briefly but by case comes consequence
-    consequently did do does doing done down each either else exact exactly first following for from get gets given gives go goes had happen happens has have
+    consequently did do does doing done down each either else first following for from get gets given gives go goes had happen happens has have
     having he hence here how however i in instead into is it its itself just keep keeps kind let like make makes matter mean means meanwhile moreover more most
     my namely next now of off on once one only or other others otherwise our out over own per point put rather reason reasons same say says second see short
     shortly simply since so some still such take takes than that the their them then there therefore these they thing things third this those though through
@@ -35,12 +35,12 @@ MARKS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bpaged\b(?: pool)?", "§P:paged"),
         (r"\bresident\b", "§P:resident"),
         (r"\bpools?\b", "§P:pool"),
-        (rf"\b({LEVEL})[`*]*,? or (?:above|higher)\b", r"§C:>= \1"),
-        (rf"\b({LEVEL})[`*]*,? (?:or|and) (?:below|lower|less)\b", r"§C:<= \1"),
-        (rf"(?:\bat or below|\bup to|\bat most|\bno (?:higher|more) than|\bnot above|<=|≤)(?= (?:irql )?{LEVEL})", "§C:<="),
-        (rf"(?:\bat or above|\bat least|\bnot below|>=|≥)(?= (?:irql )?{LEVEL})", "§C:>="),
-        (rf"(?:\b(?:above|higher than|more than)|(?<!=)>)(?= (?:irql )?{LEVEL})", "§C:>"),
-        (rf"(?:\b(?:below|lower than|less than)|<(?!=))(?= (?:irql )?{LEVEL})", "§C:<"),
+        (rf"\b({LEVEL})[`*]*,? or (?:above|higher)\b", r"§C:ge \1"),
+        (rf"\b({LEVEL})[`*]*,? (?:or|and) (?:below|lower|less)\b", r"§C:le \1"),
+        (rf"(?:\bat or below|\bup to|\bat most|\bno (?:higher|more) than|\bnot above|<=|≤)(?= (?:irql )?{LEVEL})", "§C:le"),
+        (rf"(?:\bat or above|\bat least|\bnot below|>=|≥)(?= (?:irql )?{LEVEL})", "§C:ge"),
+        (rf"(?:\b(?:above|higher than|more than)|(?<!=)>)(?= (?:irql )?{LEVEL})", "§C:gt"),
+        (rf"(?:\b(?:below|lower than|less than)|<(?!=))(?= (?:irql )?{LEVEL})", "§C:lt"),
         (r"\b(?:above|higher|more|raised?|raising)\b(?! than)", "§C:above"),
         (r"\b(?:below|lower|less)\b", "§C:below"),
         (r"\b(?:not|isn't|never) (?:forbidden|prohibited|illegal|wrong|disallowed|impossible|invalid|unsafe|bad|fatal|unlike\w*)\b", "§?"),
@@ -50,18 +50,19 @@ MARKS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bnull\b", "§C:null"),
         (r"\b(?:unless|except|other than|apart from)\b", "§C:unless"),
         (r"\b(?:only|solely|exclusively)\b", "§C:only"),
+        (r"\bexactly\b", "§C:exactly"),
         (r"\b(?:any|every|all|always|even|whichever|anywhere|whenever)\b", "§C:any"),
         (r"\b(?:if|provided|where|when|while|as long as)\b", "§I:if"),
         (r"\b(?:depends?|depending)\b", "§S:depends"),
         (r"\b(?:not|n't) (?:be )?(?:needed?|required?|necessary|have to)\b|\bneed ?n[o']t\b|\b(?:do|does|is|are)(?: not|n't) (?:need|require|have to)\w*", "§S:needless"),
         (r"\b(?:can ?not|can't|must not|mustn't|may not|should not|shouldn't|will not|won't|could not|couldn't|do not|don't|does not|doesn't|is not|isn't|are not|aren't|am not)\b", "§S:-"),
         (r"\b(?:not|no|none|never|neither|nor|nothing|nobody|nowhere|without|forbidden|prohibited|illegal|disallowed|unsafe|invalid|impossible|avoid\w*|refus\w*|cannot|fatal|\w+n't)\b", "§S:-"),
-        (r"\b(?:may|can|could|might|allow(?:s|ed)?|permit(?:s|ted)?|fine|ok|okay|safe|safely|possible|legal|legally|valid|acceptable|suitable|works?|free to|able to|enough|sufficient|yes)\b", "§S:+"),
+        (r"\b(?:may|can|could|might|allow(?:s|ed)?|permit(?:s|ted)?|fine|ok|okay|safe|safely|possible|legal|legally|valid|acceptable|suitable|works|free to|able to|enough|sufficient|yes)\b", "§S:+"),
         (r"\b(?:must|has to|have to|needs?|needed|requires?|required|required to|should|shall|recommend\w*|prefer\w*|choose|pick|switch|mandatory|necessary|(?:(?<=^)|(?<=[.:;] ))use)\b", "§S:!"),
         (rf"\b{LEVEL}\b", "§L:"),
     )
 )
-TOKEN = re.compile(r"§[A-Z?](?::\S+)?|0x[0-9a-f]+|!?[A-Za-z_]\w*(?:['’-][A-Za-z]+)*|\d+(?:\.\d+)*\w*", re.I)
+TOKEN = re.compile(r"§[A-Z?](?::\S+)?|0x[0-9a-f]+|!?[A-Za-z_]\w*(?:['’-][A-Za-z]+)*|\d+(?:\.\d+)*\w*|[.,;:()]", re.I)
 NAME = re.compile(r"!\w+|\w*_\w*|\w*[a-z]\w*[A-Z]\w*|[A-Za-z]+\d\w*|\d+[A-Za-z]\w*")
 CITE = re.compile(r"\s*\[(\d+)\](?!\()")
 SENTENCE = re.compile(r".+?(?:[.!?](?=[\s*\"”)]|$)[*\"”)]*(?:\s*\[\d+\])*|$)", re.S)
@@ -148,6 +149,8 @@ def read(text: str) -> Claim:
                 gap = 0
             else:
                 marks.append(mark)
+        elif token in ".,;:()":
+            gap = 9
         elif NAME.fullmatch(token):
             marks.append(f"D:{token.lower()}")
         elif token[0].isdigit() or token.lower() in NUMBER_WORDS:
@@ -191,22 +194,24 @@ def sentences(unit: str) -> list[str]:
     return [found.group(0).strip() for found in SENTENCE.finditer(unit) if re.search(r"[\w\]]", found.group(0))]
 
 
+def clauses(sentence: str) -> list[str]:
+    """The clauses of a sentence."""
+    return [piece for piece in SPLIT.split(sentence) if re.search(r"\w", piece)]
+
+
 def runs(unit: str) -> Iterator[Claim]:
     """
     Everything that a unit says which may be said alone: each run of neighboring clauses.
 
     A clause that says *may*, *must* or *not* is never parted from one of its sentence that only gives a level, a pool or a condition.
     """
-    clauses: list[tuple[int, str]] = []
-    for number, sentence in enumerate(sentences(unit)):
-        pieces = [piece for piece in SPLIT.split(sentence) if re.search(r"\w", piece)]
-        clauses += [(number, piece) for piece in pieces]
+    pieces = [(number, piece) for number, sentence in enumerate(sentences(unit)) for piece in clauses(sentence)]
     all_cites = frozenset(int(mark) for mark in CITE.findall(unit))
-    claims = [read(piece) for _, piece in clauses]
-    for first in range(len(clauses)):
-        for last in range(first, min(first + 6, len(clauses))):
-            run = read(" ".join(piece for _, piece in clauses[first : last + 1]))
-            beside = [other for other, side in ((first - 1, first), (last + 1, last)) if 0 <= other < len(clauses) and clauses[other][0] == clauses[side][0]]
+    claims = [read(piece) for _, piece in pieces]
+    for first in range(len(pieces)):
+        for last in range(first, min(first + 6, len(pieces))):
+            run = read(" ".join(piece for _, piece in pieces[first : last + 1]))
+            beside = [other for other, side in ((first - 1, first), (last + 1, last)) if 0 <= other < len(pieces) and pieces[other][0] == pieces[side][0]]
             if run.signed and any(claims[other].marks and not claims[other].signed for other in beside):
                 continue
             yield Claim(run.marks, run.words, all_cites, claims[first].lead, run.text)
