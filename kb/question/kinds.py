@@ -88,6 +88,8 @@ def kind_of(reading: Reading) -> str:
     if has(reading, "migration") and (allocators or calls or pools or reading.rows("pool_arguments") or reading.named_facts("windows")):
         return "migration"
     storing = any(key == "store" for key, _, _ in reading.cues("acts"))
+    if "where" in {token.word for token in reading.tokens} and any(key == "allocate" for key, _, _ in reading.cues("acts")) and not routines:
+        storing = pool_question = True  # "any constraint on where it's allocated?"
     if not objects and (pool_question or pools) and reading.implied_objects():
         return "object_storage"
     objects = reading.stored_objects()

@@ -349,6 +349,8 @@ class Reading:
                 site.acts = site.fixed or site.acts
                 if any(site.first > last and self.numbers[first] == number and site.first - last <= 5 for _, first, last in self.cues("other_acts")) and not site.locks:
                     site.routine = site.lowest = site.highest = ""  # "the last reference was dropped in a post-op": not what touches the memory
+                if self.of_another_call(site):
+                    site.routine = site.lowest = site.highest = ""
                 if self.only_signals(site):
                     site.routine = site.lowest = site.highest = ""
                     site.locks = ()
@@ -372,6 +374,15 @@ class Reading:
         if first and self.tokens[first - 1].word in ("i", "we", "driver") and site.first < first and not following & {"there", "here", "in"}:
             return True  # "it looks up a table that I allocate from pool"
         return site.first < first and not following & {"there", "here"} and self.tokens[first - 1].word not in ("get", "is", "are", "be", "was", "being") if first else False
+
+    def of_another_call(self, site: Site) -> bool:
+        """Whether a site is where some other routine is told to be called: `FltReleaseContext may be called at dispatch in my post-op`."""
+        for one in self.mentions:
+            if one.kind == "ddi" and one.clause == site.clause and one.last < site.first and not self.is_implemented(one):
+                between = [token.word for token in self.tokens[one.last + 1 : min(one.last + 5, site.first)]]
+                if {"called", "happen", "happened"} & set(between) and not self.acts_of(one.value):
+                    return True
+        return False
 
     def only_signals(self, site: Site) -> bool:
         """Whether the text denies that the site touches the memory: `a DPC moves the pointer, it does not dereference it`."""
@@ -680,7 +691,8 @@ class Reading:
             uses += [use for use in self.call_uses(subjects, places, base) if any(site for site in places if site)]
         acting = kind == "context" and any(key in ("touch", "free", "allocate") and any(site.clause == self.numbers[first] for site in sites) for key, first, _ in self.cues("acts"))
         plain = bool(self.pool_mentions() or self.cues("pool_question") or self.cues("pool_word"))
-        if kind == "decision" and self.pool_asked() or kind == "linux" and self.pool_asked() or kind == "context" and (plain or acting) or kind in ("api_irql", "howto", "migration") and sites and (self.pool_mentions() or self.cues("pool_question")):
+        touching = kind == "linux" and any(key == "touch" and any(site.clause == self.numbers[first] for site in sites) for key, first, _ in self.cues("acts"))
+        if kind == "decision" and self.pool_asked() or kind == "linux" and (self.pool_asked() or touching) or kind == "context" and (plain or acting) or kind in ("api_irql", "howto", "migration") and sites and (self.pool_mentions() or self.cues("pool_question")):
             uses += self.memory_uses(subjects, sites, base)
         if (kind == "context" or kind == "decision" and not any(use.get("act") == "call" for use in uses)) and not any(use.get("act") == "context" for use in uses):
             uses += [{**base, **{name: value for name, value in place.items() if name not in ("lock",)}, "act": "context"} for place in places if "routine" in place]
@@ -796,7 +808,8 @@ class Reading:
         for site in sites:
             acts = tuple(dict.fromkeys((*(act for act in site.acts if act in MEMORY_ACTS), *sorted(called))))
             if not acts:
-                acts = acts_in_text if len(sites) == 1 and acts_in_text else ("touch",)
+                here = tuple(dict.fromkeys(key for key, first, last in self.cues("acts") if key in MEMORY_ACTS and not self.done_elsewhere(key, first, last, site)))
+                acts = here if len(sites) == 1 and here else ("touch",)
             for act in acts:
                 uses.append({**base, **site.facts(), "act": act})
             if acts == ("allocate",) and self.used_on_the_spot():
