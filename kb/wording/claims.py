@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 # Words that carry no claim of their own: a wording may add and drop them. No noun of the field is among them.
 GLUE = frozenset(
-    """a about actually after again also although an and another answer are as at be because been before being both brief briefly but by case comes consequence
-    consequently did do does doing done down each either else first following for from get gets given gives go goes had happen happens has have
-    having he hence here how however i in instead into is it its itself just keep keeps kind let like make makes matter mean means meanwhile moreover more most
-    my namely next now of off on once one only or other others otherwise our out over own per point put rather reason reasons same say says second see short
-    shortly simply since so some still such take takes than that the their them then there therefore these they thing things third this those though through
-    thus to too turn turns two under up us use used uses using very was way we well were what whatever when where whereas whether which while who whose why
-    with within you your yours yourself conclude conclusion follow follows explain explains explanation background detail details summary remember note
+    """a about actually after again also although an and another answer are as at be because been before being both brief briefly but by case consequence
+    consequently down each either else first following for from gets given gives had happens has have having here how however i in instead into is it its itself
+    just kind like makes matter mean means meanwhile moreover more most my namely next now of off on once one or other others otherwise our out over own per
+    point rather reason reasons same say says second see short shortly simply since so some still such than that the their them then there therefore these they
+    thing things third this those though through thus to too two under up us use used uses using very was way we well were what whatever when where whereas
+    whether which while who whose why with within you your yours conclusion follows explains explanation background detail details summary note
     irql level levels""".split()
 )
 # Said of a claim, these turn it round; a wording may use one only where the answer does.
@@ -137,10 +136,10 @@ def read(text: str) -> Claim:
     marks: list[str] = []
     words: set[str] = set()
     gap = 9  # words since the last sign
-    for token in TOKEN.findall(rest):
+    for piece in TOKEN.findall(rest):
         gap += 1
-        if token.startswith("§"):
-            mark = token[1:]
+        if piece.startswith("§"):
+            mark = piece[1:]
             if mark.startswith("S:"):
                 if gap <= 3 and marks and marks[-1].startswith("S:"):
                     marks[-1] = joined(marks[-1], mark)
@@ -149,14 +148,14 @@ def read(text: str) -> Claim:
                 gap = 0
             else:
                 marks.append(mark)
-        elif token in ".,;:()":
+        elif piece in ".,;:()":
             gap = 9
-        elif NAME.fullmatch(token):
-            marks.append(f"D:{token.lower()}")
-        elif token[0].isdigit() or token.lower() in NUMBER_WORDS:
-            marks.append(f"N:{token.lower()}")
+        elif NAME.fullmatch(piece):
+            marks.append(f"D:{piece.lower()}")
+        elif piece[0].isdigit() or piece.lower() in NUMBER_WORDS:
+            marks.append(f"N:{piece.lower()}")
         else:
-            words.add(stem(token))
+            words.add(stem(piece))
     return Claim(tuple(marks), frozenset(words), cites, lead.group(1).lower() if lead else "", plain)
 
 

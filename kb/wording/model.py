@@ -110,6 +110,9 @@ class Wording:
             settings["api_key"] = key
         model = name.removeprefix("openai:") if base else name
         try:
+            if base:  # no request goes anywhere but to this address: no redirects, and no proxy for this machine
+                here = urlsplit(base).hostname in ("localhost", "127.0.0.1", "::1")
+                settings["http_async_client"] = importlib.import_module("openai").DefaultAsyncHttpxClient(timeout=timeout, follow_redirects=False, trust_env=not here)
             chat = importlib.import_module("langchain.chat_models").init_chat_model(model, **settings)
         except ImportError as error:
             missing = re.search(r"pip install (?:-U )?['\"`]?([\w.-]+)", str(error))
@@ -195,7 +198,7 @@ class Wording:
         except TimeoutError as error:
             raise UnusableError(f"it gave no whole answer within {self.timeout:g} s") from error
         except Exception as error:  # every provider has its own exceptions; none of them may cost the answer
-            raise UnusableError(told(error)) from error
+            raise UnusableError(reason_of(error)) from error
 
     def _run(self, work: Coroutine[Any, Any, str]) -> str:
         """Run on one loop for all calls: a client's open connections belong to the loop that made them."""
@@ -218,8 +221,8 @@ class Wording:
             async with asyncio.timeout(self.timeout):
                 async for piece in self._chat.astream([("system", rules), ("human", data)]):
                     pieces.append(str(piece.text))
-                    told_end = {name: value for name, value in (piece.response_metadata or {}).items() if name in ("finish_reason", "stop_reason", "done_reason") and value}
-                    ended = str(next(iter(told_end.values()), ended))
+                    said = {name: value for name, value in (piece.response_metadata or {}).items() if name in ("finish_reason", "stop_reason", "done_reason") and value}
+                    ended = str(next(iter(said.values()), ended))
                     if sum(map(len, pieces)) > most + 20_000:  # a model may think aloud first
                         raise UnusableError("its text is too long")
         text = "".join(pieces)
@@ -230,7 +233,7 @@ class Wording:
         return text
 
 
-def told(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """An exception of a provider in words; never its text, which can hold a key or a page of HTML."""
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
@@ -240,7 +243,7 @@ def told(error: Exception) -> str:
         return "its server did not answer in time"
     if name in ("APIConnectionError", "ConnectError", "ConnectionError", "ConnectionRefusedError"):
         return "its server cannot be reached"
-    if name in ("RemoteProtocolError", "ReadError", "IncompleteRead", "ConnectionResetError"):
+    if name in ("RemoteProtocolError", "ReadError", "IncompleteRead", "ConnectionResetError", "OpenAIConnectionError"):
         return "its answer broke off before the end"
     return f"its server sent no chat answer ({name})"
 
