@@ -15,6 +15,7 @@ import numpy as np
 from ingest.progress import Progress
 from kb.index import GENERATIONS, POINTER
 from kb.index.check import manifest_of
+from kb.index.remote import NOTE, Server, ServerError, collection_of
 from kb.index.store import FILE
 from kb.index.words import WordIndex, tokens
 
@@ -85,7 +86,25 @@ def clear(folder: Path, current: str | None) -> None:
     keep = {current, manifest_of(folder / GENERATIONS / current).get("previous") if current else None}
     for path in (folder / GENERATIONS).glob("*"):
         if path.name not in keep:
-            shutil.rmtree(path, ignore_errors=True)
+            discard(path)
+
+
+def discard(path: Path) -> None:
+    """Remove a generation, with its collection on the Chroma server; while that does not answer, a note is kept for the next time."""
+    name = collection_of(path)
+    if name:
+        try:
+            server = Server.from_environment()
+            if server is not None:
+                server.drop(name)
+        except ServerError:
+            for inner in path.iterdir():
+                if inner.is_dir():
+                    shutil.rmtree(inner, ignore_errors=True)
+                elif inner.name != NOTE:
+                    inner.unlink(missing_ok=True)
+            return
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def readable(generation: Path) -> bool:

@@ -7,6 +7,7 @@ import json
 import shutil
 import sqlite3
 import time
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ingest import knowledge
-from ingest.build import clear, index_words, put_pointer, readable, remember, remembered
+from ingest.build import clear, discard, index_words, put_pointer, readable, remember, remembered
 from ingest.cache import VectorCache, key
 from ingest.chunks import CHUNKS_VERSION, Splitter
 from ingest.convert import ConvertError, to_markdown
@@ -26,6 +27,7 @@ from ingest.summary import Summary
 from kb.embedding import MAX_TOKENS, Engine, Tokens, cache_folder, find_model, keep_export, load_for_ingest, packaged_folder
 from kb.index import FORMAT, GENERATIONS, MODELS, read_pointer
 from kb.index.check import faults, manifest_of, sizes
+from kb.index.remote import INGEST_SECONDS, Server, ServerError, collection_of, write_remote
 from kb.index.store import FILE, SCHEMA, Chunk, add_chunks
 from kb.index.vectors import EXACT_ROWS, write_vectors
 from kb.index.words import WORDS_VERSION
@@ -70,6 +72,8 @@ def refresh(folder: Path, add: Sequence[Source] = (), remove: Sequence[str] = ()
         work = _Work(folder, current, progress)
         try:
             return work.run(add, remove, builtin)
+        except ServerError as error:
+            raise PublishError(f"The index was not changed: {error}. Start the server or unset KB_CHROMA_URL, then run it again: python -m ingest") from error
         except sqlite3.Error as error:
             raise PublishError(f"{folder}: the index was not changed ({error}). Free some space or check the disk, then run it again: python -m ingest") from error
         finally:
@@ -112,12 +116,13 @@ class _Work:
         self.started = False
         self.splitter: Splitter | None = None
         self.engine: Engine | None = None
+        self.server = Server.from_environment(INGEST_SECONDS)
 
     def close(self) -> None:
         if self.database is not None:
             self.database.close()
         if self.started:
-            shutil.rmtree(self.new, ignore_errors=True)
+            discard(self.new)
 
     def read(self) -> sqlite3.Connection:
         """The database to look things up in: the new one once it is begun."""
@@ -147,6 +152,8 @@ class _Work:
     def run(self, add: Sequence[Source], remove: Sequence[str], builtin: bool) -> Summary:
         """Everything, in order."""
         summary, progress = self.summary, self.progress
+        if self.server is not None:
+            self.server.ping()  # before any work
         known = dict(self.known)
         for wanted in remove:
             hit = [source.name for source in known.values() if wanted in (source.name, source.location)]
@@ -182,7 +189,8 @@ class _Work:
         self.known, summary.all_sources = known, list(known.values())
         progress.start("model")
         self.engine = load_for_ingest(summary.notices.append)
-        if not self.started and (self.old is None or self.manifest.get("engine") != self.engine.name or self.manifest.get("words") != WORDS_VERSION or self._damaged()):
+        moved = bool(self.manifest.get("chroma")) != (self.server is not None)
+        if not self.started and (self.old is None or moved or self.manifest.get("engine") != self.engine.name or self.manifest.get("words") != WORDS_VERSION or self._damaged()):
             self.write()
         self._counts()
         if self.started:
@@ -291,10 +299,14 @@ class _Work:
             vectors = cache.get(keys, engine.width)
         finally:
             cache.close()
-        old_keys = self._copy_chroma(engine, dict(zip(ids, keys, strict=True)))
-        changed = frozenset(id for id, name in zip(ids, keys, strict=True) if old_keys and id in old_keys and old_keys[id] != name)
-        for done in write_vectors(folder, ids, vectors, frozenset(old_keys) if old_keys else None, changed):
-            progress.step(done)
+        if self.server is not None:
+            for done in write_remote(self.server, folder, f"poolwise-{uuid.uuid4().hex}", ids, vectors):
+                progress.step(done)
+        else:
+            old_keys = self._copy_chroma(engine, dict(zip(ids, keys, strict=True)))
+            changed = frozenset(id for id, name in zip(ids, keys, strict=True) if old_keys and id in old_keys and old_keys[id] != name)
+            for done in write_vectors(folder, ids, vectors, frozenset(old_keys) if old_keys else None, changed):
+                progress.step(done)
         progress.start("words", self.summary.chunks, "chunks")
         index_words(database, folder, progress)
         self._switch(database, engine)
@@ -331,7 +343,7 @@ class _Work:
 
     def _copy_chroma(self, engine: Engine, now: dict[str, bytes]) -> dict[str, bytes] | None:
         """Copy the old generation's Chroma database when few chunks changed; its ids and keys, None to build afresh."""
-        if self.old is None or self.manifest.get("engine") != engine.name or faults(self.old):
+        if self.old is None or self.manifest.get("chroma") or self.manifest.get("engine") != engine.name or faults(self.old):
             return None
         old = sqlite3.connect(f"{(self.old / FILE).resolve().as_uri()}?mode=ro&immutable=1", uri=True)
         keys = dict(old.execute("SELECT id, vector FROM chunks").fetchall())
@@ -371,6 +383,8 @@ class _Work:
             "previous": self.old.name if self.old else None,
             "files": sizes(self.new),
         }
+        if self.server is not None:
+            manifest["chroma"] = {"collection": collection_of(self.new)}
         (self.new / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         found = faults(self.new)
         if found:

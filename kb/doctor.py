@@ -11,6 +11,7 @@ from pathlib import Path
 from kb.embedding import EmbeddingError, find_model, int8_file, load_named
 from kb.index import FORMAT, GENERATIONS, MODELS, default_folder, read_pointer
 from kb.index.check import faults, left_behind, manifest_of
+from kb.index.remote import Server, ServerError
 
 PACKAGES = (
     "bm25s",
@@ -113,9 +114,26 @@ def _index(folder: Path) -> Iterator[Check]:
     yield Check("index", True, f"generation {current}, built {manifest['built']}: {manifest['pages']} pages, {manifest['chunks']} chunks of {json.dumps(manifest['sources'])}")
     yield _same_model(manifest)
     yield _try("engine", lambda: _engine(folder, manifest))
+    if manifest.get("chroma"):
+        server = _try("server", _server)
+        yield server
+        if not server.ok:
+            yield _lock(folder)
+            return
     found = faults(generation)
     yield Check("query", not found, f"{'; '.join(found)}; {REBUILD}" if found else "a sample of chunks is found by its own words, by its own vectors, and in Chroma (cosine)")
     yield _lock(folder)
+
+
+def _server() -> str:
+    server = Server.from_environment()
+    if server is None:
+        raise ServerError("the vectors of this index are on a Chroma server; name it in KB_CHROMA_URL. Until then the chat searches by words alone")
+    try:
+        server.ping()
+    except ServerError as error:
+        raise ServerError(f"{error}; start it, or unset KB_CHROMA_URL and {REBUILD}. Until then the chat searches by words alone") from error
+    return f"the vectors are on the Chroma server at {server.address}"
 
 
 def _same_model(manifest: dict[str, object]) -> Check:

@@ -213,6 +213,8 @@ class Place:
         self.contradictions: list[Contradiction] = []
         self.assumed: dict[str, str] = {}
         self.unknown: tuple[str, ...] = ()
+        self.open_to: str | None = None
+        """The highest level that the routine may run at, while its case is unknown."""
         self.lowest: str | None = None
         self.highest: str | None = None
 
@@ -242,7 +244,13 @@ class Place:
             return
         self.lowest, self.highest = callback.min, callback.max
         self.steps.append(
-            Step(f"ddi/{callback.name}", f"`{callback.name}` is documented to run at {span(callback.min, callback.max)}.", ("routine",), ddi_citations(callback, callback.rows), LEVEL_FACTS)
+            Step(
+                f"ddi/{callback.name}",
+                f"`{callback.name}` is documented to run at {span(callback.min, callback.max)}.",
+                ("routine",),
+                ddi_citations(callback, callback.rows),
+                LEVEL_FACTS,
+            )
         )
 
     def _from_row(self, row: Row) -> None:
@@ -274,6 +282,7 @@ class Place:
                 break
         if waiting and "irql.highest" not in self.facts:
             self.unknown = tuple(dict.fromkeys(waiting))
+            self.open_to = ranges.get("highest")
             self.steps.append(Step(f"routines/{row.id}", titled(row, note), premises, citations, LEVEL_FACTS))
             return
         self.lowest, self.highest = lowest, highest
@@ -333,26 +342,26 @@ class Place:
         self.lowest, self.highest = joint_low, joint_high
 
     def _from_locks(self) -> None:
+        """Raise the range to what every held lock forces, whatever their order; a level that still depends on a fact stays unknown."""
         held = self.facts.get("lock")
-        for name in sorted(held if isinstance(held, tuple) else (held,) if held else ()):
-            row = self.knowledge.terms.row("locks", name)
+        rows = [self.knowledge.terms.row("locks", name) for name in sorted(held if isinstance(held, tuple) else (held,) if held else ())]
+        known = self.highest is not None
+        forced: list[tuple[str, str]] = []
+        bounds: list[tuple[str, str]] = []
+        waiting: list[str] = []
+        open_to = [self.open_to] if self.open_to else []
+        states: list[str] = []
+        for row in rows:
             if row is None:
                 continue
-            raised = row.more.get("held")
-            waiting: list[str] = []
-            for case in row.more.get("cases") or ():
-                truth, missing = holds(case["when"], self.facts)
-                if truth == "true" and ("held" in case or "requires" in case):
-                    raised = case.get("held")
-                    break
-                if truth == "unknown" and "held" in case:
-                    waiting += missing
-            if waiting and self.highest is None:
-                self.unknown = tuple(dict.fromkeys(waiting))
-                self.steps.append(Step(f"locks/{row.id}", titled(row), ("lock",), row.citations, LEVEL_FACTS))
-                continue
-            if raised:
+            raised, missing = held_range(row, self.facts)
+            requires = row.more.get("requires")
+            if missing and not known:
+                waiting += missing
+                open_to += [raised["highest"]] if raised else []
+            elif raised:
                 low, high = raised["lowest"], raised["highest"]
+                forced.append((low, high))
                 if self.lowest is not None and self.highest is not None and rank(self.highest) < rank(low) and "irql.highest" in self.facts:
                     self.contradictions.append(
                         Contradiction(
@@ -364,17 +373,53 @@ class Place:
                             row.citations,
                         )
                     )
-                self.lowest = highest_of(low, self.lowest or "PASSIVE_LEVEL")
-                self.highest = highest_of(high, self.highest or "PASSIVE_LEVEL")
-                self.unknown = ()
-            elif self.highest is None and row.more.get("requires") and rank(row.more["requires"]["highest"]) <= rank("APC_LEVEL"):
-                self.lowest = self.lowest or row.more["requires"]["lowest"]
-                self.highest = row.more["requires"]["highest"]
-            elif self.highest is None:
+            elif requires and rank(requires["highest"]) <= rank("APC_LEVEL"):
+                bounds.append((requires["lowest"], requires["highest"]))
+            elif not known:
                 continue
-            if row.more.get("apcs") not in (None, "enabled"):
-                self.facts["apcs"] = str(row.more["apcs"])
+            states.append(str(row.more.get("apcs") or "enabled"))
             self.steps.append(Step(f"locks/{row.id}", titled(row), ("lock",), row.citations, (*LEVEL_FACTS, "apcs")))
+        strongest = max(states, key=APC_STATES.index, default="enabled")
+        if strongest != "enabled":
+            self.facts["apcs"] = strongest
+        if forced:
+            low = max((low for low, _ in forced), key=rank)
+            high = max((high for _, high in forced), key=rank)
+            if known or all(rank(high) >= rank(level) for level in open_to):
+                self.lowest = highest_of(low, self.lowest or "PASSIVE_LEVEL")
+                self.highest = highest_of(highest_of(high, self.highest or "PASSIVE_LEVEL"), self.lowest)
+                self.unknown = ()
+                return
+        if waiting:
+            self.unknown = tuple(dict.fromkeys((*self.unknown, *waiting)))
+        elif bounds and not known and not self.unknown:
+            low, high = max((low for low, _ in bounds), key=rank), min((high for _, high in bounds), key=rank)
+            if rank(self.lowest or "PASSIVE_LEVEL") <= rank(high):  # stated above what the lock admits, the level stays open upward
+                self.lowest, self.highest = highest_of(low, self.lowest or "PASSIVE_LEVEL"), high
+
+
+APC_STATES = ("enabled", "normal_disabled", "all_disabled")  # weakest first
+
+
+def held_range(row: Row, facts: Facts) -> tuple[Mapping[str, str] | None, tuple[str, ...]]:
+    """
+    The IRQL that a lock forces while it is held.
+
+    Args:
+        row: The lock.
+        facts: What is known, which chooses among its cases.
+
+    Returns:
+        The range, None when it forces none; the facts that would choose, when a case that changes it is open.
+    """
+    missing: list[str] = []
+    for case in row.more.get("cases") or ():
+        truth, absent = holds(case["when"], facts)
+        if truth == "true" and ("held" in case or "requires" in case):
+            return case.get("held"), ()
+        if truth == "unknown" and "held" in case:
+            missing += absent
+    return row.more.get("held"), tuple(missing)
 
 
 def ddi_citations(ddi: Ddi, rows: Sequence[DdiRow]) -> tuple[Citation, ...]:
@@ -530,6 +575,7 @@ def conclude(facts: dict[str, Value], knowledge: Knowledge, steps: list[Step], a
         contradictions: Stated facts that a conclusion overrides are appended.
     """
     fired: set[str] = set()
+    concluded: dict[str, Rule] = {}
     changed = True
     while changed:
         changed = False
@@ -542,12 +588,30 @@ def conclude(facts: dict[str, Value], knowledge: Knowledge, steps: list[Step], a
             fired.add(rule.id)
             assumed.update(used)
             for name, value in rule.then.items():
+                other = concluded.get(name)
                 stated = facts.get(name)
-                if stated is not None and stated != value and name not in ("irql.lowest", "irql.highest"):
+                if other is not None and other.then[name] != value:
+                    keep, drop = (other, rule) if cautious(other.then[name], value) else (rule, other)
+                    contradictions.append(Contradiction(name, drop.then[name], keep.then[name], keep.id, keep.title, keep.citations))
+                    if keep is other:
+                        continue
+                    steps[:] = [step for step in steps if step.rule != drop.id]
+                elif other is None and stated is not None and stated != value and name not in ("irql.lowest", "irql.highest"):
                     contradictions.append(Contradiction(name, str(stated), value, rule.id, rule.title, rule.citations))
+                concluded[name] = rule
                 facts[name] = value
+            if not any(concluded.get(name) is rule for name in rule.then):
+                continue
             steps.append(Step(rule.id, rule.title + ".", tuple(test.fact for test in rule.when), rule.citations, tuple(rule.then)))
             changed = True
+
+
+NAMED_FACTS = ("routine", "lock", "acquired", "object", "allocator", "ddi")  # rows that a question names or does not have
+
+
+def cautious(one: str, other: str) -> bool:
+    """Whether the first of two values that rules conclude stays: `false` before any other, else the first by name, whatever the order of the rules."""
+    return one == "false" or (other != "false" and one < other)
 
 
 def try_rule(rule: Rule, facts: Facts, terms: Terms) -> tuple[Truth, dict[str, str], tuple[str, ...]]:
@@ -565,6 +629,8 @@ def try_rule(rule: Rule, facts: Facts, terms: Terms) -> tuple[Truth, dict[str, s
     used: dict[str, str] = {}
     missing: list[str] = []
     for test in rule.when:
+        if test.fact in NAMED_FACTS and test.fact not in facts:
+            return "false", {}, ()  # a rule about a named thing says nothing of a question that names none
         truth = compare(test, facts, terms)
         if truth == "unknown":
             default = "" if test.fact in (facts.get("unsure") or ()) else rule.assume.get(test.fact) or terms.facts[test.fact].assume
@@ -654,7 +720,18 @@ def judge_limits(
     return replace(base, outcome="undetermined", steps=all_steps, unknown=unknown, conditions=conditions)
 
 
-SINCE = (("windows 11", "11"), ("version 2", "10-2004"), ("version 1", "10"), ("windows 10", "10"), ("windows 8.1", "8.1"), ("windows 8", "8"), ("windows 7", "7"), ("vista", "vista"), ("xp", "xp"), ("2000", "2000"))
+SINCE = (
+    ("windows 11", "11"),
+    ("version 2", "10-2004"),
+    ("version 1", "10"),
+    ("windows 10", "10"),
+    ("windows 8.1", "8.1"),
+    ("windows 8", "8"),
+    ("windows 7", "7"),
+    ("vista", "vista"),
+    ("xp", "xp"),
+    ("2000", "2000"),
+)
 
 
 def since_of(text: str | None) -> str | None:
@@ -686,7 +763,15 @@ def availability(facts: dict[str, Value], knowledge: Knowledge, steps: list[Step
     since = since_of(ddi.since) if ddi is not None else None
     if ddi is not None and since is not None:
         facts["available.since"] = since
-        steps.append(Step(f"ddi/{ddi.name}", f"`{ddi.name}` is available since {ddi.since}.", ("ddi",), ddi_citations(ddi, [row for row in ddi.rows if row.section == "requirements"] or ddi.rows), ("available.since",)))
+        steps.append(
+            Step(
+                f"ddi/{ddi.name}",
+                f"`{ddi.name}` is available since {ddi.since}.",
+                ("ddi",),
+                ddi_citations(ddi, [row for row in ddi.rows if row.section == "requirements"] or ddi.rows),
+                ("available.since",),
+            )
+        )
 
 
 def storage_of(facts: dict[str, Value], knowledge: Knowledge, steps: list[Step]) -> None:
@@ -709,7 +794,11 @@ def storage_of(facts: dict[str, Value], knowledge: Knowledge, steps: list[Step])
         if truth == "true":
             facts["storage.allowed"] = text_of(case.get("allowed", True))
             own = tuple(Citation.read(entry, row.id) for entry in case.get("citations") or ())
-            steps.append(Step(f"objects/{row.id}", " ".join(str(case.get("note") or row.note).split()), ("object", *case["when"]), own or row.citations, ("storage.allowed", "object.storage")))
+            steps.append(
+                Step(
+                    f"objects/{row.id}", " ".join(str(case.get("note") or row.note).split()), ("object", *case["when"]), own or row.citations, ("storage.allowed", "object.storage")
+                )
+            )
             return
         if truth == "unknown" and "memory.place" in facts and "memory.place" not in missing and "memory.place" in case["when"]:
             facts["storage.waits"] = missing

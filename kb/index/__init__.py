@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kb.embedding import EmbeddingError, Engine, load_named
+from kb.index.remote import RemoteVectors, Server
 from kb.index.store import Chunk, ChunkStore
 from kb.index.vectors import VectorsError, VectorStore
 from kb.index.words import WordIndex, best
@@ -74,11 +75,16 @@ class Generation:
             raise IndexMissingError(
                 f"The passage index at {folder} is damaged (chunks {self.store.rows}, words {self.words.rows}, manifest {self.manifest['chunks']}). Rebuild it: python -m ingest"
             )
-        self._vectors: VectorStore | None = None
+        self._vectors: VectorStore | RemoteVectors | None = None
 
     @property
-    def vectors(self) -> VectorStore:
-        """The vectors, opened at first use."""
+    def vectors(self) -> VectorStore | RemoteVectors:
+        """The vectors, opened at first use: here, or on the Chroma server that the manifest speaks of."""
+        if self._vectors is None and self.manifest.get("chroma"):
+            server = Server.from_environment()
+            if server is None:
+                raise VectorsError("the vectors of this index are on a Chroma server; name it in KB_CHROMA_URL")
+            self._vectors = RemoteVectors(server, str(self.manifest["chroma"]["collection"]), self.store.ids(), int(self.manifest["width"]))
         if self._vectors is None:
             large = self.store.rows > 0 and self.manifest.get("exact") is False
             vectors = VectorStore(self.folder, self.store.ids() if large else None)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kb.index import LOCK, OWNER, Generation, IndexMissingError
+from kb.index.remote import RemoteVectors
 from kb.index.vectors import COLLECTION, VectorsError, open_chroma
 
 SAMPLE = 40  # chunks asked for, evenly spread over the rows, the last one among them
@@ -44,13 +45,17 @@ def faults(folder: Path, chroma: bool = True) -> list[str]:
         chunks = generation.store.by_row(sample)
         unheard = [chunks[row].id for row in sample if not _by_words(generation, row, chunks[row].full)]
         unseen = [chunks[row].id for row in sample if vectors.nearest(vectors.row(row), 1)[0][1] < 0.99]
+        if isinstance(vectors, RemoteVectors) and vectors.count() != rows:
+            out.append(f"Chroma counts {vectors.count()} vectors for {rows} chunks")
+    except VectorsError as error:
+        return [*out, str(error)]
     except (KeyError, IndexError, sqlite3.Error, ValueError) as error:
         return [*out, f"its chunks cannot be read ({type(error).__name__}: {error})"]
     if unheard:
         out.append(f"{len(unheard)} of {len(sample)} chunks are not found by their own words ({unheard[0]}, ...)")
     if unseen:
         out.append(f"{len(unseen)} of {len(sample)} chunks are not found by their own vectors ({unseen[0]}, ...)")
-    return out + (_chroma_faults(folder, generation, sample) if chroma else [])
+    return out + (_chroma_faults(folder, generation, sample) if chroma and not isinstance(vectors, RemoteVectors) else [])
 
 
 def _by_words(generation: Generation, row: int, text: str) -> bool:

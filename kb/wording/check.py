@@ -220,7 +220,7 @@ def stated(claim: Claim, sentence: str, own: Told, asked: frozenset[str]) -> fro
     pieces = [read(piece) for piece in clauses(CITE.sub("", sentence))]
     if len(pieces) < 2 or sum(len(piece.marks) for piece in pieces) != len(claim.marks):
         return frozenset()
-    homes = [frozenset(number for number, unit in enumerate(own.units) if any(same(piece, run, frozenset()) for run in unit)) for piece in pieces if piece.marks]
+    homes = [frozenset(number for number, unit in enumerate(own.units) if any(same(piece, run, frozenset()) for run in unit)) for piece in pieces if piece.marks or not piece.words <= GLUE_STEMS]
     cited = not claim.cites or any(claim.cites <= run.cites for unit in own.units for run in unit)
     return frozenset().union(*homes) if cited and homes and all(homes) else frozenset()
 
@@ -232,7 +232,7 @@ def bare_verdict(claim: Claim) -> bool:
 
 def same(claim: Claim, run: Claim, asked: frozenset[str]) -> bool:
     """Whether a sentence says what a run of clauses of the answer says, in no other words than its own."""
-    if claim.firm != run.firm or "I:if" in run.marks and "I:if" not in claim.marks:
+    if claim.lead not in ("", run.lead) or claim.firm != run.firm or "I:if" in run.marks and "I:if" not in claim.marks:
         return False
     if (claim.tangled or run.tangled) and claim.order != run.order:
         return False

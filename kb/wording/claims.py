@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 # Words that carry no claim of their own: a wording may add and drop them. No noun of the field is among them.
 GLUE = frozenset(
-    """a about actually after again also although an and another answer are as at be because been before being both brief briefly but by case consequence
+    """a about actually again also although an and another answer are as at be because been being both brief briefly but by case consequence
     consequently down each either else first following for from gets given gives had happens has have having here how however i in instead into is it its itself
     just kind like makes matter mean means meanwhile moreover more most my namely next now of off on once one or other others otherwise our out over own per
     point rather reason reasons same say says second see short shortly simply since so some still such than that the their them then there therefore these they
@@ -50,6 +50,8 @@ MARKS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(?:unless|except|other than|apart from)\b", "§C:unless"),
         (r"\b(?:only|solely|exclusively)\b", "§C:only"),
         (r"\bexactly\b", "§C:exactly"),
+        (r"\b(before|after|until|during)\b", r"§C:\1 "),
+        (r"\bneither\b([^.;:]*?)\bnor\b", r"§S:- \1 or "),
         (r"\b(?:any|every|all|always|even|whichever|anywhere|whenever)\b", "§C:any"),
         (r"\b(?:if|provided|where|when|while|as long as)\b", "§I:if"),
         (r"\b(?:depends?|depending)\b", "§S:depends"),
@@ -148,7 +150,7 @@ def read(text: str) -> Claim:
                 gap = 0
             else:
                 marks.append(mark)
-        elif piece in ".,;:()":
+        elif piece in ".,;:()" or piece.lower() in ("and", "or"):
             gap = 9
         elif NAME.fullmatch(piece):
             marks.append(f"D:{piece.lower()}")
@@ -169,6 +171,8 @@ def joined(first: str, second: str) -> str:
     pair = {first, second}
     if "S:depends" in pair or "S:needless" in pair:
         return "S:depends" if "S:depends" in pair else "S:needless"
+    if first == second == "S:-":
+        return "S:?"  # a double not: only the answer's own will do
     return "S:-" if "S:-" in pair else "S:!" if "S:!" in pair else "S:+"
 
 
@@ -190,7 +194,11 @@ def units(markdown: str) -> Iterator[str]:
 
 def sentences(unit: str) -> list[str]:
     """The sentences of a unit, each with the citations behind its full stop."""
-    return [found.group(0).strip() for found in SENTENCE.finditer(unit) if re.search(r"[\w\]]", found.group(0))]
+    found = [piece.group(0).strip() for piece in SENTENCE.finditer(unit) if re.search(r"[\w\]]", piece.group(0))]
+    for number in range(len(found) - 2, -1, -1):
+        if re.fullmatch(r"\W*(?:yes|no)\W*", found[number], re.I):  # *No.* belongs to what follows
+            found[number : number + 2] = [f"{found[number]} {found[number + 1]}"]
+    return found
 
 
 def clauses(sentence: str) -> list[str]:
