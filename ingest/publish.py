@@ -116,7 +116,7 @@ class _Work:
         self.started = False
         self.splitter: Splitter | None = None
         self.engine: Engine | None = None
-        self.server = Server.from_environment(INGEST_SECONDS)
+        self.server: Server | None = None
 
     def close(self) -> None:
         if self.database is not None:
@@ -152,6 +152,7 @@ class _Work:
     def run(self, add: Sequence[Source], remove: Sequence[str], builtin: bool) -> Summary:
         """Everything, in order."""
         summary, progress = self.summary, self.progress
+        self.server = Server.from_environment(INGEST_SECONDS)
         if self.server is not None:
             self.server.ping()  # before any work
         known = dict(self.known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -299,7 +300,7 @@ class Place:
             return
         if rank(self.highest) > rank(high) or rank(self.lowest) < rank(low):
             last = self.steps[-1]
-            says = f"You say {span(low, high)}; what is documented is {span(self.lowest, self.highest)}. The documented level is used."
+            says = f"Not {span(low, high)}: documented is {span(self.lowest, self.highest)}, and that is used here."
             self.contradictions.append(Contradiction("irql", span(low, high), span(self.lowest, self.highest), last.rule, says, last.citations))
 
     def _from_lock_claim(self) -> None:
@@ -309,7 +310,7 @@ class Place:
             return
         if (low, high) != (self.lowest, self.highest):
             last = self.steps[-1]
-            says = f"You say {span(low, high)}; what is documented is {span(self.lowest, self.highest)}. The documented level is used."
+            says = f"Not {span(low, high)}: documented is {span(self.lowest, self.highest)}, and that is used here."
             self.contradictions.append(Contradiction("irql", span(low, high), span(self.lowest, self.highest), last.rule, says, last.citations))
 
     def _from_statement(self) -> None:
@@ -334,7 +335,7 @@ class Place:
                     span(low, high),
                     span(self.lowest, self.highest),
                     last.rule,
-                    f"You say {span(low, high)}; what is documented is {span(self.lowest, self.highest)}. The documented level is used.",
+                    f"Not {span(low, high)}: documented is {span(self.lowest, self.highest)}, and that is used here.",
                     last.citations,
                 )
             )
@@ -369,7 +370,7 @@ class Place:
                             span(self.lowest, self.highest),
                             span(low, high),
                             f"locks/{row.id}",
-                            f"You say {span(self.lowest, self.highest)}; while {row.title} is held, it is {span(low, high)}.",
+                            f"Not {span(self.lowest, self.highest)}: while {row.title} is held, it is {span(low, high)}.",
                             row.citations,
                         )
                     )
@@ -462,7 +463,12 @@ def row_words(row: DdiRow) -> str:
 def row_condition(row: DdiRow) -> str:
     """The condition of a DDI row in words, beginning with `when` or `if`; empty when it holds always."""
     if row.condition:
-        return row.condition if row.condition.lower().startswith(("when", "if", "on", "for", "unless")) else f"if {row.condition}"
+        text = row.condition
+        if text.lower().startswith(("when", "if ", "on ", "for ", "unless", "with ", "without ", "under ")):
+            return text
+        if re.search(r"\b(is|are|was|has|have|runs|holds|states|lives|uses|says|can|does|==|!=|<|>)\b|==", text):
+            return f"if {text}"
+        return f"for {text}"
     return "when " + " and ".join(f"`{name}` is {value}" for name, value in row.when.items()) if row.when else ""
 
 
@@ -976,6 +982,10 @@ def decide(uses: Sequence[Facts], knowledge: Knowledge, proposed: str = "", expl
         deciding=deciding,
     )
     verdict = with_outcome(with_limits(verdict, list(called.values()), paged), proposed)
+    if verdict.outcome == "undetermined" and not verdict.condition and verdict.unknown:
+        fact = knowledge.terms.facts.get(verdict.unknown[0])
+        said = "the IRQL at which it runs" if verdict.unknown[0].startswith("irql.") else (fact.meaning[0].lower() + fact.meaning[1:].rstrip(".") if fact is not None else verdict.unknown[0])
+        verdict = replace(verdict, condition=said)
     if context:
         first = context[0]
         low, high = first.lowest, first.highest

@@ -142,6 +142,7 @@ _VERSION = re.compile(
 def since(page: Page) -> str:
     """The first Windows (or framework) version of a routine as the page's front matter gives it, empty when it gives none."""
     text = " ".join(page.front.get("req.target-min-winverclnt", "").replace("\u00a0", " ").replace("\\", "").split())
+    text = re.sub(r"Requires? (?:the )?WDK for[^.;]*?[.;]?\s*(?=Target|$)", "", text)  # the kit one builds with is not the Windows one runs on
     match = _VERSION.search(text)
     if match:
         return " ".join(match[0].split())

@@ -87,6 +87,7 @@ def load_articles(folder: Path = KNOWLEDGE) -> tuple[Article, ...]:
     return tuple(articles)
 
 
+BUGCHECK_SYMBOL = re.compile(r"\b[A-Z]{3,}(?:_[A-Z0-9]+){2,}\b(?<!_LEVEL)")  # IRQL_NOT_LESS_OR_EQUAL in a question about something else
 QUESTION_SHARE, TITLE_SHARE, BODY_SHARE = 0.6, 0.25, 0.15  # of an article's score; questions are written in people's words
 
 
@@ -129,7 +130,7 @@ def rank_articles(text: str, folder: Path = KNOWLEDGE) -> list[tuple[float, Arti
 @functools.lru_cache(maxsize=256)
 def _ranked(text: str, folder: Path) -> tuple[tuple[float, Article], ...]:
     idf = weights(folder)
-    wanted = Counter(tokens(text))
+    wanted = Counter(tokens(BUGCHECK_SYMBOL.sub(" ", text)))
     scored = []
     for article in load_articles(folder):
         asked = max((overlap(wanted, question, idf) for question in article.questions), default=0.0)

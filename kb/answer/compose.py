@@ -59,12 +59,20 @@ def compose(question: Question, verdict: Verdict, knowledge: Knowledge, find: Fi
     ask, choices = shapes.ask_for(verdict, knowledge)
     if ask and ask not in text:
         text = f"{text}\n\n**{ask}**"
-    carried = [name for name in question.carried if name not in ("act",)]
+    carried = list(dict.fromkeys(CARRIED.get(name, name) for name in question.carried if CARRIED.get(name, name)))
     if carried:
-        text += f"\n\n*Carried over from before: {', '.join(f'`{name}`' for name in carried)}.*"
+        text += f"\n\n*Carried over from before: {', '.join(carried)}.*"
     findings = tuple(Finding(one.rule, one.line, one.message, one.fix) for one in review.findings) if review is not None else ()
     answer = Answer(question, verdict, text, findings=findings, ask_back=ask, choices=choices, notice=notice)
     return finished(answer, cites, verdict)
+
+
+CARRIED = {
+    "act": "", "unsure": "", "routine": "the routine", "irql.lowest": "the IRQL", "irql.highest": "the IRQL", "claim.lowest": "", "claim.highest": "", "lock": "the lock held", "ddi": "the call",
+    "acquired": "the lock", "object": "the object", "memory.pool": "the pool", "memory.place": "where the memory lives", "execution.level": "the execution level", "windows": "the Windows version",
+    "argument.wait": "the `Wait` argument", "wait.timeout": "the time-out", "wait.mode": "the wait mode", "condition": "the case", "io.paging": "the paging path", "pool.argument": "the pool type or flag",
+    "memory.locked": "that the pages are locked", "operation.synchronized": "whether the operation is synchronized", "caller": "who sends the requests", "unicode.conversion": "the format codes",
+}  # fmt: skip
 
 
 @functools.lru_cache(maxsize=2)
@@ -96,7 +104,9 @@ def shape(question: Question, verdict: Verdict, knowledge: Knowledge, cites: Cit
     if kind == "bugcheck":
         text = tables.bugcheck(question, knowledge, cites)
         if text:
-            return text
+            wanted = any(word in question.text.lower() for word in ("why", "explain", "how do", "how to", "what does it mean"))
+            background = tables.why(question, knowledge, cites, short=True) if wanted else ""
+            return "\n\n".join(part for part in (text, background) if part)
     if kind == "migration":
         judged = shapes.decision(question, verdict, knowledge, cites) if verdict.outcome != "none" else ""
         return "\n\n".join(part for part in (judged, tables.migration(question, knowledge, cites)) if part)

@@ -62,7 +62,9 @@ def act_words(use: Mapping[str, object], knowledge: Knowledge) -> str:
     """What a use does: `touch the memory`, `call X`."""
     act = use.get("act")
     if act == "call":
-        return f"call `{use.get('ddi')}`"
+        ddi = knowledge.ddis.find(str(use.get("ddi")))
+        pooled = ddi is not None and "memory.pool" in use and any("memory.pool" in row.when for row in ddi.rows)
+        return f"call `{use.get('ddi')}`" + (f" for {use['memory.pool']} pool memory" if pooled else "")
     if act == "acquire":
         row = knowledge.terms.row("locks", str(use.get("acquired")))
         return f"acquire {row.title}" if row is not None else "acquire the lock"
@@ -133,6 +135,20 @@ def ask_for(verdict: Verdict, knowledge: Knowledge) -> tuple[str | None, tuple[s
     return fact.ask, tuple(fact.labels[value] for value in fact.values)
 
 
+HOMES = {"device_extension": "a device extension", "pool": "nonpaged pool", "global": "a global variable", "stack": "the stack of the thread that uses it", "object_context": "a framework object's context"}
+
+
+def homes_of(verdict: Verdict, knowledge: Knowledge) -> str:
+    """Where the documentation lets the object live that the question puts elsewhere; empty when it names no homes."""
+    for one in verdict.judgements:
+        row = knowledge.terms.row("objects", str(one.facts.get("object", "")))
+        if one.outcome == "forbidden" and row is not None and row.more.get("places"):
+            homes = [HOMES.get(str(place), str(place)) for place in row.more["places"]]
+            listed = homes[0] if len(homes) == 1 else ", ".join(homes[:-1]) + " or " + homes[-1]
+            return f"Keep {row.title} in {listed}."
+    return ""
+
+
 def remedy_of(verdict: Verdict, knowledge: Knowledge) -> tuple[str, tuple[Step, ...]]:
     """The cure that the deciding rule names, and the step it belongs to."""
     by_id = {rule.id: rule for rule in knowledge.rules}
@@ -156,7 +172,8 @@ def pool_code(pool: str, windows: Sequence[str], cites: Cites, knowledge: Knowle
     marks = cites.marks([citation for citation in (modern.citations if modern else ()) if citation.section in ("requirements", "remarks")][:4:3]) if modern else ""
     if older is not None:
         out.append(
-            f"`ExAllocatePool2` needs Windows 10, version 2004{marks}. For older Windows: `ExAllocatePoolZero({pool_type}, size, 'gaTD')`{cites.marks(older.citations, 1)}."
+            f"`ExAllocatePool2` needs Windows 10, version 2004{marks}. From Windows 8 to Windows 10, version 1909: `ExAllocatePoolZero({pool_type}, size, 'gaTD')`, built with "
+            f"`POOL_ZERO_DOWN_LEVEL_SUPPORT` and after `ExInitializeDriverRuntime` in `DriverEntry`{cites.marks(older.citations, 3)}."
         )
     del windows
     return out
@@ -167,12 +184,15 @@ def decision(question: Question, verdict: Verdict, knowledge: Knowledge, cites: 
     lines = contradictions_markdown(verdict, cites)
     acts = {str(one.facts.get("act")) for one in verdict.judgements}
     if verdict.pool == "depends":
-        lines.append("**It depends.**")
+        if verdict.callable == "n/a":
+            lines.append("**It depends.**")
     elif verdict.pool in POOL_HEADLINES:
         verb = "freed" if acts == {"free"} else "allocated"
         headline = POOL_HEADLINES[verdict.pool].format(act=verb)
         if verdict.pool == "nonpaged_required" and question.proposed == "paged":
             headline = "**No, paged pool will not do: it must be nonpaged.**"
+        if verdict.pool == "nonpaged_required" and any(one.facts.get("act") == "touch" and one.outcome == "forbidden" for one in verdict.judgements):
+            headline += " What decides is the highest IRQL at which the memory is ever touched, not the one at which it is allocated."
         elif verdict.pool == "paged_ok" and question.proposed == "nonpaged":
             headline = "**Nonpaged pool works but is not needed: paged pool is fine**, and nonpaged pool is scarce."
         lines.append(headline)
@@ -190,11 +210,21 @@ def decision(question: Question, verdict: Verdict, knowledge: Knowledge, cites: 
             lines.append(f"**Yes.** You may {does} {place}.".replace(" .", "."))
     if verdict.branches:
         lines += ["", *branches_markdown(verdict, knowledge)]
+        if verdict.pool == "depends" and any(branch.fact == "irql" for branch in verdict.branches):
+            scarce = next((rule for rule in knowledge.rules if rule.id == "nonpaged-pool-is-resident"), None)
+            lines += [
+                "",
+                "Every allocation, every touch and every free must be at `IRQL <= APC_LEVEL` for paged pool; whatever is used in a DPC or under a spin lock needs nonpaged pool. "
+                "Nonpaged pool is scarce, so take paged pool wherever that holds." + (cites.marks(scarce.citations, 1) if scarce is not None else ""),
+            ]
     elif verdict.condition:
         lines.append(f"It depends on this: {coded(verdict.condition)}.")
     if verdict.derivation:
         lines += ["", "**Why**", "", *steps_markdown(verdict.derivation, cites)]
     remedy, rested = remedy_of(verdict, knowledge)
+    homes = homes_of(verdict, knowledge)
+    if homes:
+        remedy = homes
     code = pool_code(verdict.pool, question.windows, cites, knowledge) if any(act in ("allocate", "touch", "store") for act in acts) and question.asks_pool else []
     if remedy or code:
         lines += ["", "**What to do**", ""]
@@ -251,7 +281,8 @@ def api_irql(question: Question, verdict: Verdict, knowledge: Knowledge, cites: 
     subjects = [str(one.facts["ddi"]) for one in verdict.judgements if one.facts.get("act") == "call" and "ddi" in one.facts]
     placed = any("irql.highest" in one.facts or "routine" in one.facts for one in verdict.judgements)
     if placed or not subjects:
-        lines.append(decision(question, replace_contradictions(verdict), knowledge, cites))
+        told = verdict if question.asks_pool or not subjects else calls_only(verdict)
+        lines.append(decision(question, replace_contradictions(told), knowledge, cites))
     for name in dict.fromkeys(subjects):
         ddi = knowledge.ddis.find(name)
         if ddi is None:
@@ -294,6 +325,14 @@ def rows_about(name: str, knowledge: Knowledge) -> list[Row]:
     return found
 
 
+def calls_only(verdict: Verdict) -> Verdict:
+    """The verdict without the memory that the question mentions by the way."""
+    from dataclasses import replace
+
+    judged = tuple(one for one in verdict.judgements if one.facts.get("act") in ("call", "acquire", "wait", "exist"))
+    return replace(verdict, pool="n/a", judgements=judged, derivation=tuple(dict.fromkeys(step for one in judged for step in one.steps))) if judged else verdict
+
+
 def replace_contradictions(verdict: Verdict) -> Verdict:
     """The verdict without contradictions, for a part of an answer that has told them already."""
     from dataclasses import replace
@@ -307,7 +346,7 @@ def context(question: Question, verdict: Verdict, knowledge: Knowledge, cites: C
     for table, row_id in question.rows:
         row = knowledge.terms.row(table, row_id)
         if table == "routines" and row is not None:
-            lines += routine_markdown(row, cites)
+            lines += routine_markdown(row, cites, knowledge)
             break
     else:
         for name in question.ddis:
@@ -321,20 +360,27 @@ def context(question: Question, verdict: Verdict, knowledge: Knowledge, cites: C
     return "\n".join(lines)
 
 
-def routine_markdown(row: Row, cites: Cites) -> list[str]:
+def labelled(name: str, value: object, knowledge: Knowledge) -> str:
+    """A fact's value as a reader sees it."""
+    fact = knowledge.terms.facts.get(name)
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return " or ".join(fact.labels.get(text_of(one), text_of(one)) if fact is not None else text_of(one) for one in values)
+
+
+def routine_markdown(row: Row, cites: Cites, knowledge: Knowledge) -> list[str]:
     """What is documented of a routine: its range, on what it depends, its thread."""
     levels = row.more.get("irql") or {}
     title = row.title[0].upper() + row.title[1:]
     lines = [f"**{title} runs at {span(levels.get('lowest', 'PASSIVE_LEVEL'), levels.get('highest', 'HIGH_LEVEL'))}.** {coded(row.note)}{cites.marks(row.citations)}"]
     cases = row.more.get("cases") or ()
     for case in cases:
-        when = " and ".join(f"`{name}` is {text_of(value)}" for name, value in case["when"].items())
+        when = " and ".join(labelled(name, value, knowledge) for name, value in case["when"].items())
         level = case.get("irql")
         note = " ".join(str(case.get("note") or "").split())
         from kb.terms import Citation
 
         own = [Citation.read(entry, row.id) for entry in case.get("citations") or ()]
-        lines.append(f"- When {when}: {span(level['lowest'], level['highest']) if level else ''}. {coded(note)}{cites.marks(own or row.citations, 2)}".replace(": . ", ": "))
+        lines.append(f"- {sentence(when)[:-1]}: {span(level['lowest'], level['highest']) if level else ''}. {coded(note)}{cites.marks(own or row.citations, 2)}".replace(": . ", ": "))
     thread = {"arbitrary": "an arbitrary thread", "requester": "the thread that made the request", "system": "a system thread"}.get(str(row.more.get("thread")))
     if thread:
         lines.append(f"- It runs in {thread}.")

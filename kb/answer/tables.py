@@ -50,7 +50,7 @@ def bugcheck(question: Question, knowledge: Knowledge, cites: Cites) -> str:
         lines += ["", "| parameter | value | meaning |", "| --- | --- | --- |", *decoded]
     likely = str(more.get("likely") or "")
     if likely and sub is None:
-        lines += ["", "**Probably**", "", coded(sentence(likely))]
+        lines += ["", "**Probably**", "", coded(sentence(likely)) + cites.marks([one for one in row.citations if one.section in ("cause", "remarks", "resolution")], 2)]
     elif sub is not None and sub.get("likely"):
         lines += ["", "**Probably**", "", coded(sentence(str(sub["likely"])))]
     broken = [rule for rule in knowledge.rules if rule.id in ([sub.get("rule")] if sub is not None else more.get("rules") or ())]
@@ -64,7 +64,7 @@ def bugcheck(question: Question, knowledge: Knowledge, cites: Cites) -> str:
         lines += [f"- `{entry['do']}`: {sentence(str(entry['for']))}" if not str(entry["do"]).startswith("`") else f"- {entry['do']}: {sentence(str(entry['for']))}" for entry in confirm]
     fix = str((sub or {}).get("fix") or more.get("fix") or "")
     if fix:
-        lines += ["", "**What to change**", "", coded(sentence(fix)) + cites.marks(row.citations[2:5])]
+        lines += ["", "**What to change**", "", coded(sentence(fix)) + cites.marks([one for one in row.citations if one.section in ("resolution", "remarks", "cause")], 2)]
     return "\n".join(lines)
 
 
@@ -162,7 +162,7 @@ def linux(question: Question, knowledge: Knowledge, cites: Cites) -> str:
         lines.append(f"**{row.title[0].upper() + row.title[1:]}** {verdict} {windows or 'nothing in Windows'}. {coded(row.note)}{cites.marks(row.citations, 4)}")
         difference = " ".join(str(row.more.get("difference") or "").split())
         if difference:
-            lines += ["", f"**The difference that bites:** {coded(sentence(difference))}"]
+            lines += ["", f"**The difference that bites:** {coded(sentence(difference))}{cites.marks(row.citations[:4], 4)}"]
         lines.append("")
     return "\n".join(lines).strip()
 
@@ -201,7 +201,7 @@ def article_markdown(article: Article, text: str, cites: Cites, short: bool = Fa
     chosen = list(range(len(article.sections))) if whole else sorted({0, best})
     if short:
         chosen = [best]
-    rest = [] if short else [number for number in range(len(article.sections)) if number not in chosen]
+    rest = [number for number in range(len(article.sections)) if number not in chosen]
     out = [f"**{article.title}**"] if not short else [f"**Background: {article.title}**"]
 
     def render(number: int) -> list[str]:

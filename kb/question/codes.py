@@ -63,6 +63,14 @@ def read_bugcheck(text: str, named: list[str], terms: Terms) -> BugCheck | None:
             if value in by_code:
                 row, words = by_code[value], found.group().strip()
                 break
+    if not row and parameters:
+        for bare in re.finditer(r"\b(?:0x)?([0-9a-fA-F]{1,3})\b", text):
+            if bare.start() in taken or re.search(r"(?:arg|param|parameter|p)\w*\s*#?$", text[max(0, bare.start() - 12) : bare.start()], re.I):
+                continue
+            value = int(bare.group(1), 16)
+            if value in by_code and not bare.group().isdecimal() | (len(bare.group(1)) < 2):
+                row, words = by_code[value], bare.group()
+                break
     return BugCheck(row, parameters, words) if row else None
 
 

@@ -147,6 +147,15 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     acquirers = reading.reader.vocabulary.acquirers
     subject = [dict(use) for use in question.uses if any(name in use for name in SUBJECT_FACTS)]
     place = [site.facts() for site in sites if not site.empty()]
+    if not subject and question.ddis and earlier.kind in ("api_irql", "context", "linux", "decision") and not question.asks_pool and question.kind in ("why", "migration", "api_irql", "howto"):
+        subject = [{"act": "call", "ddi": one.value} for one in reading.calls()[:1]]
+        if subject and question.kind != "api_irql":
+            question = replace(question, kind="api_irql")
+    registering = [one for one in reading.mentions if one.kind == "ddi" and reading.registered(one)]
+    placed = [{name: value for name, value in use.items() if name in PLACE_FACTS} for use in before if any(name in use for name in ("routine", "irql.highest", "lock"))]
+    if registering and question.asks_pool and question.kind == "decision" and placed and not reading.cues("only"):
+        filled = [{**placed[-1], "act": "touch"}]  # what is handed to such a call is filled where the call is made
+        return [*filled, *[dict(use) for use in question.uses]], "decision", ["routine"]
     memory_before = [use for use in before if use.get("act") in MEMORY_ACTS]
     held = [use for use in subject if str(use.get("ddi", "")).lower() in acquirers and not any(reading.asked(one) for one in reading.calls())]
     if held and memory_before and len(held) == len(subject):
@@ -163,6 +172,16 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         return [{**site, "act": "touch", **({"lock": (lock,)} if lock else {})}], "decision", ["object"]
     if swap and named and before and all(use.get("act") in MEMORY_ACTS for use in before):
         return [{**use, "lock": (named[-1],)} for use in before], earlier.kind, names_of(before)
+    first_one = re.search(r"\bfirst( one)?\b", reading.text, re.I)
+    if first_one and not reading.calls() and any(key == "acquire" for key, _, _ in reading.cues("acts")) and place:
+        lock = next((lock_of(reading, row_id) or row_id for table, row_id in reversed(earlier.rows) if table in ("objects", "locks")), "")
+        if lock and reading.terms.row("locks", lock) is not None:
+            return [{**site, "act": "acquire", "acquired": lock} for site in place], "api_irql", ["lock"]
+    about = [row.id for row in reading.terms.tables.get("objects", {}).values() if any(row.id.startswith(f"{row_id}-") for table, row_id in earlier.rows if table == "allocators")]
+    if about and {"head", "structure", "descriptor"} & {token.word for token in reading.tokens}:
+        return [{"act": "store", "object": about[0]}], "object_storage", ["object"]
+    if earlier.kind == "object_storage" and reading.rows("objects") and not reading.calls() and not place and len(reading.tokens) <= 10:
+        return [{"act": "store", "object": reading.rows("objects")[0].value}], "object_storage", ["act"]
     locks = [use for use in subject if use.get("act") == "acquire" and "acquired" in use]
     if locks and instead and any("lock" in use for use in before) and not reading.calls():
         return [{**use, "lock": (str(locks[0]["acquired"]),)} if "lock" in use else use for use in before], earlier.kind, names_of(before)

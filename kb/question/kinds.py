@@ -19,6 +19,8 @@ def out_of_scope(reading: Reading) -> str:
         The topic of `phrases.yaml` that it belongs to; empty when it is in scope. A question that names kernel things stays in
         scope unless the outside topic is what its memory belongs to.
     """
+    if reading.bugcheck is not None and reading.bugcheck.parameters:
+        return ""
     topics = [key for key, _, _ in reading.cues("out_of_scope")]
     if not topics:
         named = [one for one in reading.mentions if one.kind in ("ddi", "irql", "unknown_name") or one.kind == "row" or one.kind == "fact" and one.table != "windows"]
@@ -58,7 +60,7 @@ def kind_of(reading: Reading) -> str:
     """
     if reading.snippets:
         return "code"
-    if out_of_scope(reading):
+    if out_of_scope(reading) and not (reading.bugcheck is not None and reading.bugcheck.parameters):
         return "out_of_scope"
     bugs, linux = reading.rows("bugchecks"), reading.rows("linux")
     routines, locks, objects = reading.routine_mentions(), reading.rows("locks"), reading.rows("objects")
@@ -66,6 +68,9 @@ def kind_of(reading: Reading) -> str:
     pools = reading.pool_mentions()
     pool_question = bool(reading.cues("pool_question"))
     allocators = reading.rows("allocators")
+    asks_reason = any(key == "reason" and first <= 3 for key, first, _ in reading.cues("kinds"))
+    if reading.bugcheck is not None and not asks_reason and (reading.bugcheck.parameters or has(reading, "bugcheck") or not (calls or routines)):
+        return "bugcheck"
     why = has(reading, "why")
     starts_why = any(key == "reason" and first <= 3 for key, first, _ in reading.cues("kinds")) or why and not (pools or routines or calls)
     placed = bool(routines or locks or any(one.kind == "irql" for one in reading.mentions))
@@ -79,8 +84,6 @@ def kind_of(reading: Reading) -> str:
         return "object_storage"
     if why and starts_why and not (bugs and has(reading, "bugcheck")):
         return "why"
-    if not bugs and reading.bugcheck is not None and not (calls or routines):
-        return "bugcheck"
     if bugs and (has(reading, "bugcheck") or not (calls or routines)):
         return "why" if why and starts_why else "bugcheck"
     if linux or has(reading, "linux"):
@@ -118,6 +121,14 @@ def kind_of(reading: Reading) -> str:
         return "decision"
     if calls and any(reading.acts_of(one.value) for one in calls) and (pools or pool_question) and (routines or any(one.kind == "irql" for one in reading.mentions)):
         return "decision"
+    level = irql_question or placed or {"ok", "allowed", "legal", "illegal", "safe", "callable", "fine", "possible", "valid"} & {token.word for token in reading.tokens} or any(reading.asked(one) for one in calls) or reading.cues("irql_question") or reading.cues("exist")
+    if calls and not level and not pools and not pool_question:
+        if has(reading, "howto"):
+            return "howto"
+        words = {token.word for token in reading.tokens}
+        if any(reading.acts_of(one.value) for one in calls) or words & {"successor", "old", "new", "switch", "since"}:
+            return "migration"
+        return "why" if len(reading.tokens) > 6 else "api_irql"
     if calls and not (pool_question and (pools or allocators)):
         return "why" if why and not reading.cues("irql_question") and not routines and not any(one.kind == "irql" for one in reading.mentions) else "api_irql"
     if routines and (has(reading, "context") or irql_question) and not calls:

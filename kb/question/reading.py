@@ -323,6 +323,8 @@ class Reading:
                 continue  # "does it come in at DISPATCH_LEVEL?" asks, it places nothing
             if target is None:
                 near.append(Site(one.clause, lowest=low, highest=high, words=[one.words], first=one.first))
+            elif claim and target.routine and self.interrogative(one.clause):
+                continue  # "guaranteed passive?" asks
             elif claim and target.routine:
                 target.claim = (low, high)
                 target.words.append(one.words)
@@ -497,6 +499,8 @@ class Reading:
         """
         calls = self.calls()
         chosen = [one for one in calls if not self.is_held(one, calls)] or (calls[:1] if kind != "decision" and not (self.pool_mentions() or self.cues("pool_question")) else [])
+        if kind in ("decision", "context") or kind == "api_irql" and any(self.registered(one) for one in chosen) and len(chosen) == 1 and (self.cues("pool_question") or self.pool_mentions()):
+            chosen = [one for one in chosen if not self.registered(one) or self.asked(one)]
         asked = [one for one in chosen if self.sentence_asks(one)]
         if asked and chosen and not self.sentence_asks(chosen[0]) and kind in ("api_irql", "linux", "howto"):
             chosen = asked

@@ -232,7 +232,7 @@ def bare_verdict(claim: Claim) -> bool:
 
 def same(claim: Claim, run: Claim, asked: frozenset[str]) -> bool:
     """Whether a sentence says what a run of clauses of the answer says, in no other words than its own."""
-    if claim.lead not in ("", run.lead) or claim.firm != run.firm or "I:if" in run.marks and "I:if" not in claim.marks:
+    if claim.lead not in ("", run.lead) or claim.firm != run.firm or claim.signs != run.signs or "I:if" in run.marks and "I:if" not in claim.marks:
         return False
     if (claim.tangled or run.tangled) and claim.order != run.order:
         return False

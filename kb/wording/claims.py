@@ -97,6 +97,11 @@ class Claim:
         return frozenset(self.marks) - {"I:if"}
 
     @property
+    def signs(self) -> list[str]:
+        """Each must, may and not that it says, as often as it does."""
+        return sorted(mark for mark in self.marks if mark.startswith("S:"))
+
+    @property
     def order(self) -> tuple[str, ...]:
         """Its marks in order, a repeated one once."""
         kept = [mark for mark in self.marks if mark != "I:if"]

@@ -238,14 +238,18 @@ def reason_of(error: Exception) -> str:
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
         return f"its server answered HTTP {status}"
-    name = type(error).__name__
-    if "Timeout" in name:
+    chain: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(chain) < 8:
+        chain.append(type(cause).__name__)
+        cause = cause.__cause__ or cause.__context__
+    if any("Timeout" in name for name in chain):
         return "its server did not answer in time"
-    if name in ("APIConnectionError", "ConnectError", "ConnectionError", "ConnectionRefusedError"):
+    if any(name in ("ConnectError", "ConnectionRefusedError", "gaierror") for name in chain):
         return "its server cannot be reached"
-    if name in ("RemoteProtocolError", "ReadError", "IncompleteRead", "ConnectionResetError", "OpenAIConnectionError"):
+    if any(name in ("RemoteProtocolError", "ReadError", "IncompleteRead", "ConnectionResetError") for name in chain):
         return "its answer broke off before the end"
-    return f"its server sent no chat answer ({name})"
+    return f"its server sent no chat answer ({chain[0]})"
 
 
 def tidied(text: str) -> str:
