@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ingest import ddis
 from ingest.convert import ConvertError, decode
-from ingest.fetch import Source, files, layouts
+from ingest.fetch import Source, SourceError, files, layouts
 from ingest.headers import Annotated, read_header
 from kb.terms import KNOWLEDGE
 
@@ -35,12 +35,18 @@ def write_tables(index: Path, sources: Sequence[Source], maintainers: bool = Fal
     known = layouts()
     taken = [source for source in sources if source.layout in known and known[source.layout].kind == "ddi"]
     target = (KNOWLEDGE if maintainers else index) / TABLE
-    annotated = ddis.annotations_in(KNOWLEDGE / TABLE) if maintainers else list(_annotations(sources))
+    try:
+        annotated = ddis.annotations_in(KNOWLEDGE / TABLE) if maintainers else list(_annotations(sources))
+        pages = list(_pages(taken))
+    except SourceError as error:
+        if maintainers:
+            raise
+        return [f"DDI facts: kept as they were; {error}"]
     if not taken and not annotated:
         if not maintainers:
             target.unlink(missing_ok=True)
         return []
-    entries, summary = ddis.build(_pages(taken), annotated)
+    entries, summary = ddis.build(pages, annotated)
     part = target.with_suffix(".part")
     ddis.write_table(entries, part)
     os.replace(part, target)

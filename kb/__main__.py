@@ -157,7 +157,7 @@ def contradictions(options: argparse.Namespace) -> int:
 def thresholds(options: argparse.Namespace) -> int:
     """Measure what the thresholds separate."""
     from kb.chain import Assistant
-    from kb.thresholds import measure
+    from kb.measure import measure
 
     for line in measure(Assistant.open(options.index)):
         print(line)

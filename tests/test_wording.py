@@ -19,8 +19,8 @@ from tests.liar import Liar, Reply
 
 pytest.importorskip("langchain_openai", reason="pip install -r requirements-dev.txt")
 
+ROOT = Path(__file__).resolve().parent.parent
 ASKED = "Can my DPC routine read a buffer that I allocated from paged pool?"
-OPENED = time.monotonic
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ LIES = {  # what stands in the faithful wording, what the liar makes of it, and 
     "in other words": ("So allocate", "At dispatch level it may be paged. So allocate", "the answer does not say “At dispatch level it may be paged.”"),
     "in a heading": ("So allocate", "# A DPC may touch pageable memory\n\nSo allocate", "the answer does not say “A DPC may touch pageable memory”"),
     "no problem": ("So allocate", "Paged pool is no problem in a DPC. So allocate", "the answer does not say “Paged pool is no problem in a DPC.”"),
-    "a myth": ("Paged pool will", "It is a myth that paged pool will", "the answer does not say “It is a myth that paged pool will not do here; the buffer must be nonpaged.”"),
+    "a myth": ("Paged pool will", "It is a myth that paged pool will", "the answer does not say “No. It is a myth that paged pool will not do here; the buffer must be nonpaged.”"),
     "you can": ("So allocate", "You can do that. So allocate", "the answer does not say “You can do that.”"),
     "told to": ("So allocate", "Read the buffer in your DPC routine. So allocate", "the answer does not say “Read the buffer in your DPC routine.”"),
     "other verdict": ("**No.** Paged pool will not do here; the", "**Yes.** The", "its first sentence, “Yes. The buffer must be nonpaged.”, is not the verdict"),
@@ -153,9 +153,8 @@ def test_a_lie_is_refused(liar: Liar, answer: Answer, honest: str, name: str) ->
     assert true in honest
     liar.reply = Reply(honest.replace(true, false, 1))
     worded = opened().word(answer)
-    if not why.endswith(("”", "not", "answer", "verdict", "exist", "[1]", "citation's")):
-        why = worded.notice.removeprefix("The language model liar was not used: ").removesuffix(". This is the answer of the rules alone.") if why in worded.notice else why
-    assert worded == refused(answer, why)
+    assert replace(worded, notice="") == answer
+    assert worded.notice.startswith(f"The language model liar was not used: {why}")
 
 
 def test_a_dropped_citation_is_refused(liar: Liar, answer: Answer, honest: str) -> None:
@@ -205,9 +204,9 @@ def test_the_time_out_is_over_the_whole(liar: Liar, answer: Answer, monkeypatch:
     monkeypatch.setenv("KB_CHAT_TIMEOUT", "0.4")
     liar.reply = reply
     wording = opened()
-    began = OPENED()
+    began = time.monotonic()
     worded = wording.word(answer)
-    assert OPENED() - began < 1.5
+    assert time.monotonic() - began < 1.5
     assert worded.markdown == answer.markdown and worded.model is None
     assert worded.notice.split(": ", 1)[1].split(". ")[0] in ("it gave no whole answer within 0.4 s", "it gave no whole answer within 0", "its server did not answer in time")
 
@@ -311,7 +310,7 @@ def test_not_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KB_CHAT_MODEL", raising=False)
     assert not configured() and Wording.open() is None
     code = "import sys, kb.wording; assert kb.wording.Wording.open() is None; print([name for name in sys.modules if name.split('.')[0] in ('langchain', 'langchain_core', 'openai', 'langsmith')])"
-    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert seen.stdout.strip() == "[]"
 
 
@@ -328,9 +327,12 @@ def test_wrong_settings_tell_the_cure(liar: Liar, answer: Answer, monkeypatch: p
     assert opened().word(answer) == refused(answer, why)
 
 
-def test_a_missing_package_tells_the_cure(liar: Liar, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "langchain_openai", None)
-    assert opened().word(answer) == refused(answer, "the package langchain-openai is not installed; install it: pip install langchain-openai")
+@pytest.mark.slow
+@pytest.mark.parametrize("missing", ["langchain_openai", "openai"])
+def test_a_missing_package_tells_the_cure(liar: Liar, missing: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from kb.wording import Wording\ntry: Wording.open().reply('', '', 9)\nexcept Exception as error: print(error)"
+    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert seen.stdout.strip() == "the package langchain-openai is not installed; install it: pip install langchain-openai"
 
 
 def test_another_provider_without_its_package(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:

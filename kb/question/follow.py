@@ -15,6 +15,7 @@ PLACE_FACTS = ("routine", "irql.lowest", "irql.highest", "lock", "claim.lowest",
 SUBJECT_FACTS = ("ddi", "acquired", "object", "condition", "pool.argument")
 MEMORY_ACTS = ("allocate", "touch", "free", "store")
 LONG = 28  # words up to which `it`, `there` or `and` lean on what was said before
+TERSE = 7  # words up to which a text without any known word still belongs to the conversation
 SHORT = 16  # words up to which a text that is not complete in itself does
 
 
@@ -89,7 +90,7 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
     Returns:
         The question itself when it stands alone, else one whose uses hold the earlier facts, replaced where the text says otherwise.
     """
-    if question.refusal and (question.refusal != "small talk" or len(reading.tokens) > SHORT) or question.snippets or not is_follow_up(question, reading):
+    if question.refusal and (question.refusal != "small talk" or len(reading.tokens) > TERSE) or question.snippets or not is_follow_up(question, reading):
         return question
     bare = bare_values(reading, earlier)
     own_shared = {**question.shared, **bare}
@@ -104,6 +105,8 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
         if number and not question.ddis:
             parameters = {**earlier.bugcheck.parameters, 1: int(number.group(1), 16)}
             return replace(question, refusal="", kind="bugcheck", bugcheck=replace(earlier.bugcheck, parameters={1: parameters[1]}), rows=earlier.rows, carried=("bug check",))
+    if question.kind == "context" and any("routine" in use for use in question.uses) and not question.asks_pool and reading.cues("irql_question"):
+        return question
     before = [dict(use) for use in earlier.uses if use.get("act") != "context"]
     uses, kind, carried = combine(question, reading, sites, earlier, before)
     for use in uses:
@@ -162,9 +165,19 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         place.append({"lock": (acquirers[str(held[0]["ddi"]).lower()],)})
         subject = []
     named = [one.value for one in reading.rows("locks")]
-    swap = instead or any(token.word in ("swap", "switch", "change", "turn") for token in reading.tokens)
-    if swap and named and any("lock" in use for use in before) and not reading.calls():
-        return [{**use, "lock": (named[-1],)} if "lock" in use else use for use in before], earlier.kind, names_of(before)
+    words = {token.word for token in reading.tokens}
+    swap = instead or bool(words & {"swap", "switch", "change", "turn", "replaced", "replace", "becomes", "become"})
+    calls_lock = all(one.value.lower() in acquirers for one in reading.calls())
+    background = [dict(use) for use in earlier.memory if use.get("act") != "store"]
+    if swap and named and calls_lock and (any("lock" in use for use in before) or background):
+        base = before if any("lock" in use for use in before) else background
+        return [{**use, "lock": (named[-1],)} for use in base], "decision" if base is background else earlier.kind, names_of(base)
+    duals = {one.first for one in reading.rows("locks")} & {one.first for one in reading.rows("objects")}
+    if duals and words & {"itself", "struct", "structure", "variable", "object"} and not reading.calls() and (memory_before or earlier.kind == "object_storage"):
+        return [{"act": "store", "object": next(one.value for one in reading.rows("objects") if one.first in duals)}], "object_storage", ["lock"]
+    taken = [use for use in subject if use.get("act") == "acquire" and "acquired" in use]
+    if taken and len(taken) == len(subject) and memory_before and words & {"take", "taken", "hold", "holding", "acquire", "around", "under", "with"} and not any(reading.asked(one) for one in reading.rows("locks")):
+        return [{**use, "lock": tuple(sorted({*(use.get("lock") or ()), str(taken[0]["acquired"])}))} for use in memory_before], "decision", names_of(memory_before)
     stored = next((str(use["object"]) for use in before if use.get("act") == "store" and "object" in use), "")
     if {"protects", "protect", "guards", "guard"} & {token.word for token in reading.tokens} and stored:
         lock = lock_of(reading, stored)
@@ -199,6 +212,9 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         return with_place(question, reading, place, before, acts, earlier)
     if before:
         uses = before
+        where = [{name: value for name, value in use.items() if name in PLACE_FACTS} for use in before]
+        if question.asks_pool and question.kind == "decision" and not memory_before and any(where):
+            return [{**where[-1], "act": "touch"}], "decision", ["routine"]
         if memory_before and "free" in acts and not question.shared.keys() - {"memory.pool"}:
             uses = [{**{name: value for name, value in memory_before[-1].items() if name != "object"}, "act": "free"}]
         kind = earlier.kind if question.kind in ("decision", "context", "api_irql", "why", "howto", "out_of_scope", "migration") else question.kind
@@ -259,7 +275,8 @@ def with_subject(question: Question, reading: Reading, subject: list[Use], befor
         for name in kept:
             if name in use and name not in place:
                 place[name] = use[name]
-    return [{**place, **use} for use in subject], question.kind if question.kind != "out_of_scope" else "api_irql", list(place)
+    others = [dict(use) for use in question.uses if use.get("act") in MEMORY_ACTS]
+    return [*({**place, **use} for use in subject), *others], question.kind if question.kind != "out_of_scope" else "api_irql", list(place)
 
 
 def with_place(question: Question, reading: Reading, place: list[Use], before: list[Use], acts: list[str], earlier: Question) -> tuple[list[Use], str, list[str]]:

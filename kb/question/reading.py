@@ -64,6 +64,8 @@ class Question:
     """Facts that hold for every use."""
     carried: tuple[str, ...] = ()
     """Names of the facts taken over from earlier questions."""
+    memory: tuple[Mapping[str, str | tuple[str, ...]], ...] = ()
+    """The last uses of memory that the conversation spoke of."""
 
 
 @dataclass
@@ -393,6 +395,8 @@ class Reading:
             if number not in (site.clause, site.clause + 1) or first < site.first:
                 continue
             acts = {self.tokens[at].word for at in range(last + 1, min(last + 4, len(self.tokens)))}
+            if "else" in acts:
+                continue  # "nothing else reads it" denies other places, not this one
             begins = [token.word for at, token in enumerate(self.tokens) if self.numbers[at] == number and token.text[0].isalnum()][:2]
             if acts & {"dereference", "touch", "access", "read", "look", "use"} and (number == site.clause or bool({"it", "which", "that", "but"} & set(begins))):
                 names = [one for one in self.mentions if one.kind in ("row", "ddi") and self.numbers[one.first] == number and one.first > last and one.table in ("routines", "locks")]
@@ -489,7 +493,10 @@ class Reading:
             windows=tuple(one.value for one in self.named_facts("windows")),
             shared=shared,
         )
-        return carry(question, self, sites, earlier) if earlier is not None else question
+        if earlier is not None:
+            question = carry(question, self, sites, earlier)
+        touched = tuple(use for use in question.uses if use.get("act") in MEMORY_ACTS)
+        return replace(question, memory=touched or (earlier.memory if earlier is not None else ()))
 
     def subjects(self, kind: str) -> tuple[list[tuple[str, str]], set[int]]:
         """

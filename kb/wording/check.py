@@ -222,7 +222,7 @@ def stated(claim: Claim, sentence: str, own: Told, asked: frozenset[str]) -> fro
         return frozenset()
     homes = [frozenset(number for number, unit in enumerate(own.units) if any(same(piece, run, frozenset()) for run in unit)) for piece in pieces if piece.marks or not piece.words <= GLUE_STEMS]
     cited = not claim.cites or any(claim.cites <= run.cites for unit in own.units for run in unit)
-    return frozenset().union(*homes) if cited and homes and all(homes) else frozenset()
+    return frozenset.intersection(*homes) if cited and homes else frozenset()  # clauses of one unit: of one subject
 
 
 def bare_verdict(claim: Claim) -> bool:
