@@ -197,6 +197,8 @@ class _Work:
         if self.started:
             self._finish(self.engine)
             summary.changed = True
+        else:
+            keep_export(self.engine, self.folder / MODELS)  # copies only what is missing or cut short
         progress.stop()
         summary.seconds = progress.seconds
         return summary

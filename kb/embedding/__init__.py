@@ -185,7 +185,10 @@ class Int8Engine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False
-        self._session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        try:
+            self._session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions share no public base class
+            raise EmbeddingError(f"The exported model {file.name} is damaged. Make it again: python -m ingest") from error
         self._tokens = tokens
         self._threads = threads or max(1, os.cpu_count() or 1)
         self.width = int(self._session.get_outputs()[0].shape[1])
@@ -243,13 +246,11 @@ def load_for_ingest(notice: Callable[[str], None], folder: Path | None = None) -
     file = int8_file(model, (folder or cache_folder()) / "models")
     verdict = file.with_suffix(".json")
     try:
-        if not file.is_file():
-            _export(model.folder, file)
-        engine = Int8Engine(file, Tokens(model.folder))
-        if not verdict.is_file():
+        engine = _exported(model.folder, file)
+        found = _verdict(verdict)
+        if not found:
             found = fidelity(engine, Fp32Engine(model))
             _write(verdict, json.dumps(found))
-        found = json.loads(verdict.read_text(encoding="utf-8"))
     except (ValueError, ImportError, OSError, RuntimeError) as error:
         notice(f"int8 engine not available ({str(error).splitlines()[0]}); embedding with fp32, about three times slower")
         return Fp32Engine(model)
@@ -257,6 +258,26 @@ def load_for_ingest(notice: Callable[[str], None], folder: Path | None = None) -
         notice(f"int8 vectors differ too much from fp32 on this processor (cosine {found['cosine']:.3f}, overlap {found['overlap']:.2f}); embedding with fp32")
         return Fp32Engine(model)
     return engine
+
+
+def _exported(folder: Path, file: Path) -> Int8Engine:
+    """The int8 engine of an export, which is made when it is missing or damaged."""
+    if file.is_file():
+        try:
+            return Int8Engine(file, Tokens(folder))
+        except EmbeddingError:
+            pass  # cut short: make it again
+    _export(folder, file)
+    return Int8Engine(file, Tokens(folder))
+
+
+def _verdict(file: Path) -> dict[str, float]:
+    """What the check of an export found, empty when it must be made."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return {name: float(found[name]) for name in ("cosine", "overlap")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def load_named(name: str, folder: Path) -> Engine:

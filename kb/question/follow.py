@@ -28,6 +28,9 @@ def is_follow_up(question: Question, reading: Reading) -> bool:
         return False
     if any(first == 0 for _, first, _ in cues) or cues and len(reading.tokens) <= LONG:
         return True
+    handed = question.kind == "object_storage" and reading.calls() and any(use.get("act") == "touch" for use in question.uses)
+    if handed and len(reading.tokens) <= SHORT:
+        return True  # "the context I give IoQueueWorkItem": filled where the call is made, which was said before
     placed = any("routine" in use or "irql.highest" in use or "lock" in use for use in question.uses)
     subject = any(name in use for use in question.uses for name in SUBJECT_FACTS)
     return len(reading.tokens) <= SHORT and not (placed and (subject or question.asks_pool))
@@ -90,7 +93,8 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
     Returns:
         The question itself when it stands alone, else one whose uses hold the earlier facts, replaced where the text says otherwise.
     """
-    if question.refusal and (question.refusal != "small talk" or len(reading.tokens) > TERSE) or question.snippets or not is_follow_up(question, reading):
+    leaning = any(first == 0 for _, first, _ in reading.cues("follow_up"))
+    if question.refusal and (question.refusal != "small talk" or len(reading.tokens) > (SHORT if leaning else TERSE)) or question.snippets or not is_follow_up(question, reading):
         return question
     bare = bare_values(reading, earlier)
     own_shared = {**question.shared, **bare}
@@ -213,7 +217,9 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     if before:
         uses = before
         where = [{name: value for name, value in use.items() if name in PLACE_FACTS} for use in before]
-        if question.asks_pool and question.kind == "decision" and not memory_before and any(where):
+        ddi = reading.ddi_table.find(earlier.ddis[0]) if earlier.ddis else None
+        argument = ddi is not None and any("memory.pool" in row.when for row in ddi.rows) and len(reading.tokens) <= 6  # "mine is paged" states the call's case
+        if question.asks_pool and question.kind == "decision" and not memory_before and any(where) and not argument:
             return [{**where[-1], "act": "touch"}], "decision", ["routine"]
         if memory_before and "free" in acts and not question.shared.keys() - {"memory.pool"}:
             uses = [{**{name: value for name, value in memory_before[-1].items() if name != "object"}, "act": "free"}]

@@ -121,7 +121,7 @@ def kind_of(reading: Reading) -> str:
         return "decision"
     if calls and any(reading.acts_of(one.value) for one in calls) and (pools or pool_question) and (routines or any(one.kind == "irql" for one in reading.mentions)):
         return "decision"
-    level = irql_question or placed or {"ok", "allowed", "legal", "illegal", "safe", "callable", "fine", "possible", "valid"} & {token.word for token in reading.tokens} or any(reading.asked(one) for one in calls) or reading.cues("irql_question") or reading.cues("exist")
+    level = irql_question or placed or {"ok", "forbidden", "allowed", "legal", "illegal", "safe", "callable", "fine", "possible", "valid"} & {token.word for token in reading.tokens} or any(reading.asked(one) for one in calls) or reading.cues("irql_question") or reading.cues("exist")
     if calls and not level and not pools and not pool_question:
         if has(reading, "howto"):
             return "howto"
