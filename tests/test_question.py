@@ -99,3 +99,93 @@ def test_reading(entry: dict[str, Any]) -> None:
     question = read(entry["question"], entry.get("earlier"))
     wrong = faults(entry, question)
     assert not wrong, "\n".join([entry["question"], *wrong, f"uses: {[dict(use) for use in question.uses]}", f"shared: {dict(question.shared)}"])
+
+
+KINDS = {
+    "Which pool for a table that a DPC reads?": "decision",
+    "Up to which IRQL may I call IoFreeMdl?": "api_irql",
+    "Why must a DPC not touch paged pool?": "why",
+    "DRIVER_IRQL_NOT_LESS_OR_EQUAL (d1), Arg2: 2": "bugcheck",
+    "What replaces ExAllocatePoolWithTag?": "migration",
+    "What is kmalloc with GFP_ATOMIC in a Windows driver?": "linux",
+    "At which IRQL does an EvtIoRead callback run?": "context",
+    "Where may a KEVENT live?": "object_storage",
+    "```c\np = ExAllocatePool2(POOL_FLAG_PAGED, 64, 'gaTX');\n```": "code",
+    "How do I find a pool leak?": "howto",
+    "How do I tune the heap of a Java server?": "out_of_scope",
+}
+
+
+@pytest.mark.parametrize("text", KINDS)
+def test_kind(text: str) -> None:
+    assert read(text).kind == KINDS[text]
+
+
+def letters(text: str) -> str:
+    """A text without blanks, hyphens and quotation marks, which words as they are kept leave out."""
+    return "".join(letter for letter in text.lower() if letter.isalnum() or letter in "_%<>=")
+
+
+def test_each_fact_names_words_of_the_text() -> None:
+    wrong = []
+    for entry in ENTRIES:
+        question = read(entry["question"])
+        for fact in question.facts:
+            for words in fact.words.removeprefix("not ").split("; "):
+                if letters(words) not in letters(entry["question"]):
+                    wrong.append(f"{entry['id']}: {fact.name} = {fact.value} from {words!r}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_shared_fact_says_where_it_was_read() -> None:
+    for entry in ENTRIES:
+        question = read(entry["question"])
+        assert set(question.shared) <= {fact.name for fact in question.facts}, entry["question"]
+
+
+def test_a_pool_is_proposed_only_when_one_is_named() -> None:
+    assert read("Can a DPC touch paged pool?").proposed == "paged"
+    assert read("Is NonPagedPoolNx fine in a DPC?").proposed == "nonpaged"
+    assert read("Paged or nonpaged pool in a DPC?").proposed == ""
+    assert read("Which pool in a DPC?").proposed == ""
+
+
+def test_a_misspelt_name_is_corrected_and_told() -> None:
+    assert read("KeSetEvnt in a DPC?").corrected == (("KeSetEvnt", "KeSetEvent"),)
+    assert read("KeSetEvent in a DPC?").corrected == ()
+
+
+def test_a_follow_up_says_what_it_took_over() -> None:
+    question = read("and a work item?", "Can a DPC touch paged pool?")
+    assert "memory.pool" in question.carried
+    assert read("At which IRQL may I call PsTerminateSystemThread?", "Can a DPC touch paged pool?").carried == ()
+
+
+def test_code_in_the_text_is_kept_apart() -> None:
+    question = read("Is this fine in a DPC?\n```c\np = ExAllocatePool2(POOL_FLAG_PAGED, n, TAG);\n```")
+    assert question.snippets == ("p = ExAllocatePool2(POOL_FLAG_PAGED, n, TAG);",)
+    assert any(has(place, "routine", "dpc") for place in question.places)
+
+
+@pytest.mark.parametrize("text", ["", " ", "?", "...", "\n\n", "0", "and", "DISPATCH_LEVEL", "🙂", "a" * 5000, "not " * 400])
+def test_any_text_can_be_read(text: str) -> None:
+    question = read(text)
+    assert question.text == text
+    assert read(text, "Can a DPC touch paged pool?").text == text
+
+
+def test_reading_twice_gives_the_same() -> None:
+    for entry in ENTRIES[::20]:
+        assert read(entry["question"]) == read(entry["question"])
+
+
+def test_the_table_is_in_order() -> None:
+    ids = [entry["id"] for entry in ENTRIES]
+    facts = load_knowledge().terms.facts
+    assert len(ids) == len(set(ids))
+    assert all(set(entry) <= KEYS and {"id", "question", "states"} <= set(entry) for entry in ENTRIES)
+    named = {name for entry in ENTRIES for part in (entry["states"], *entry.get("uses", ()), *entry.get("not_uses", ())) for name in part}
+    named |= {one.partition("=")[0] for entry in ENTRIES for one in entry.get("not", ()) if one != "*"}
+    assert named - set(facts) - {"claim.lowest", "claim.highest"} == set()
+    assert len(ENTRIES) >= 320
+    assert sum(not entry["states"] for entry in ENTRIES) * 3 >= len(ENTRIES), "a third of the texts state nothing"

@@ -279,6 +279,26 @@ def test_a_copy_is_accepted_and_one_changed_word_is_not(assistant: Assistant, te
     assert passed == []
 
 
+def test_a_faithful_wording_of_an_open_question(assistant: Assistant) -> None:
+    answer = assistant.ask("Which pool for my buffer?")
+    assert answer.verdict.outcome == "undetermined" and answer.ask_back
+    backing = marks_of(answer, "can be paged out")
+    text = f"""It depends.
+
+- At `IRQL <= APC_LEVEL`, paged pool is fine.
+- At `IRQL = DISPATCH_LEVEL`, nonpaged pool is required.
+
+The reason is that memory from paged pool can be paged out unless its pages are locked {backing}.
+
+**Assumed:** the pages are not locked in memory.
+
+**{answer.ask_back}**"""
+    assert fault(answer, text) is None
+    assert fault(answer, text.replace("It depends.", "Paged pool is fine.")) == "its first sentence, “Paged pool is fine.”, is not the verdict"
+    assert fault(answer, text.replace("`IRQL <= APC_LEVEL`", "any IRQL")) == "the answer does not say “At any IRQL, paged pool is fine.”"
+    assert str(fault(answer, text.replace(f"**{answer.ask_back}**", ""))).startswith("its text leaves out “")
+
+
 def test_proposals(liar: Liar, assistant: Assistant) -> None:
     question = assistant.reader.read("Can I call KeWaitForSingleObject in a DPC? We only peek at the event.")
     unknown = assistant.knowledge.terms.facts["wait.timeout"]

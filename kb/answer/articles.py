@@ -142,12 +142,26 @@ def _ranked(text: str, folder: Path) -> tuple[tuple[float, Article], ...]:
     return tuple(sorted(scored, key=lambda entry: (-entry[0], entry[1].slug)))
 
 
-def best_section(text: str, article: Article) -> int:
-    """Number of the section that holds most of the question's weighted words."""
+SECOND_SECTION = 0.6  # share of the best section's score from which the second best is shown too
+
+
+def best_sections(text: str, article: Article) -> list[int]:
+    """
+    The sections that answer a question.
+
+    Args:
+        text: The question.
+        article: The article.
+
+    Returns:
+        Numbers, rising: the section that holds most of the question's weighted words, and the second where it comes near.
+    """
     idf = weights()
     wanted = Counter(tokens(text))
-    scores = [(round(overlap(wanted, f"{heading} {body}", idf), 6), -number) for number, (heading, body) in enumerate(article.sections)]
-    return -max(scores)[1] if scores else 0
+    scores = sorted(((-round(overlap(wanted, f"{heading} {body}", idf), 6), number) for number, (heading, body) in enumerate(article.sections)))
+    if len(scores) > 1 and scores[1][0] <= SECOND_SECTION * scores[0][0]:
+        return sorted([scores[0][1], scores[1][1]])
+    return [scores[0][1]] if scores else []
 
 
 def renumber(markdown: str, sources: Sequence[Citation], number: dict[int, int]) -> str:

@@ -45,6 +45,10 @@ def compose(question: Question, verdict: Verdict, knowledge: Knowledge, find: Fi
         text = refusals.unknown_names(question, knowledge, cites)
         return finished(Answer(question, Verdict(), text, abstained=True, notice=notice), cites, verdict)
     text = shape(question, verdict, knowledge, cites) if review is None else code(review, verdict, knowledge, cites)
+    if text.strip() and review is None and question.kind not in ("why", "howto", "migration", "linux"):
+        more = tables.why(question, knowledge, cites, short=True) if REASON.search(question.text) and question.kind != "bugcheck" else ""
+        more = more or tables.background(question, cites, BACKGROUND_SCORE)
+        text = f"{text}\n\n{more}".strip()
     passages: Sequence[Passage] = ()
     if not text.strip() or question.kind in ("why", "howto") or verdict.outcome == "none" and question.kind not in ("bugcheck", "code"):
         passages = find(question)
@@ -160,6 +164,8 @@ def code(review: Review, verdict: Verdict, knowledge: Knowledge, cites: Cites) -
     return "\n".join(lines)
 
 
+REASON = re.compile(r"\b(why|reason|explain|how come|what for|sense in|point of|benefit|buys? (?:me|us)|what'?s wrong)\b", re.I)
+BACKGROUND_SCORE = 0.34  # article score from which a verdict shows its article, folded
 RELATED = 3  # official passages shown under an explanation
 
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kb.answer.articles import Article, best_section, rank_articles, renumber
+from kb.answer.articles import Article, best_sections, rank_articles, renumber
 from kb.answer.cites import Cites
 from kb.answer.shapes import coded, sentence
-from kb.engine import Knowledge
+from kb.engine import Knowledge, since_of
 from kb.question import Question
 from kb.question.codes import code_of
 from kb.terms import LEVELS, Citation, Row
@@ -134,6 +134,7 @@ def migration(question: Question, knowledge: Knowledge, cites: Cites) -> str:
         for row in knowledge.terms.tables.get("allocators", {}).values():
             if name in row.names and row not in rows:
                 rows.append(row)
+    lines += older_windows(rows, question, knowledge, cites)
     for row in rows[:4]:
         lines += [row_markdown(row, cites, 6), ""]
         facts = []
@@ -151,6 +152,43 @@ def migration(question: Question, knowledge: Knowledge, cites: Cites) -> str:
             lines += [f"- {row.title}: " + "; ".join(facts) + "." + cites.marks(row.citations, 6), ""]
     text = why(question, knowledge, cites, short=bool(lines))
     return "\n".join([*lines, text]).strip()
+
+
+def older_windows(rows: Sequence[Row], question: Question, knowledge: Knowledge, cites: Cites) -> list[str]:
+    """
+    What to use where the replacement does not exist yet.
+
+    Args:
+        rows: Allocators and pool arguments that the question names.
+        question: It names the Windows version.
+        knowledge: The tables.
+        cites: Numbers the sources.
+
+    Returns:
+        Lines; none when the question names no Windows that is too old for the replacement.
+    """
+    orders = [order for version in question.windows if (order := knowledge.terms.order("windows", version)) is not None]
+    if not orders:
+        return []
+    label = knowledge.terms.facts["windows"].labels[list(knowledge.terms.facts["windows"].values)[min(orders)]]
+    lines: list[str] = []
+    shown: list[Row] = []
+    for row in rows:
+        newer = [row, *(other for table in ("allocators", "pool_arguments") for other in knowledge.terms.tables.get(table, {}).values() if set(other.names) & set(row.more.get("replaced_by") or ()))]
+        for one in newer:
+            since = since_of(str(one.more.get("since") or ""))
+            order = knowledge.terms.order("windows", since) if since else None
+            if order is None or order <= min(orders):
+                continue
+            down = [str(name) for name in one.more.get("down_level") or row.more.get("down_level") or ()]
+            advice = f" Use {', '.join(f'`{name}`' for name in down)} there." if down else ""
+            line = f"**{one.title} is not there on {label}:** it needs {one.more['since']}.{advice}{cites.marks(one.citations, 6)}"
+            if line not in lines:
+                lines.append(line)
+            shown += [other for table in ("allocators", "pool_arguments") for other in knowledge.terms.tables.get(table, {}).values() if set(other.names) & set(down) and other not in shown]
+    for row in shown[:3]:
+        lines += ["", row_markdown(row, cites, 6)]
+    return [*lines, ""] if lines else []
 
 
 def linux(question: Question, knowledge: Knowledge, cites: Cites) -> str:
@@ -189,18 +227,46 @@ def why(question: Question, knowledge: Knowledge, cites: Cites, short: bool = Fa
         The article's opening and best sections, the rest folded; empty when no article is near.
     """
     del knowledge
-    _, article = choose_article(question)
-    return article_markdown(article, question.text, cites, short) if article is not None else ""
+    score, article = choose_article(question)
+    if article is None:
+        return ""
+    text = article_markdown(article, question.text, cites, short)
+    ranked = rank_articles(question.text)
+    if not short and len(ranked) > 1 and ranked[1][0] >= max(TWIN_SHARE * score, TWIN_SCORE):
+        text += "\n\n" + article_markdown(ranked[1][1], question.text, cites, short=True)  # a question between two articles gets both
+    return text
+
+
+TWIN_SHARE, TWIN_SCORE = 0.8, 0.35  # a second article this near the best, and this good by itself, is shown too
+
+
+def background(question: Question, cites: Cites, score: float) -> str:
+    """
+    The article behind an answer that a rule gave, folded.
+
+    Args:
+        question: The question.
+        cites: Numbers the article's sources.
+        score: From which score on the article is near enough.
+
+    Returns:
+        A folded block; empty when no article is near.
+    """
+    found, article = choose_article(question)
+    if article is None or found < score:
+        return ""
+    inner = article_markdown(article, question.text, cites, short=False)
+    return f"<details><summary>Background: {article.title}</summary>\n\n{inner.replace('<details><summary>More on this</summary>', '').replace('</details>', '')}\n\n</details>"
 
 
 def article_markdown(article: Article, text: str, cites: Cites, short: bool = False) -> str:
     """An article as Markdown with the answer's citation numbers: whole when short, else its best part open and the rest folded."""
     words = sum(len(body.split()) for _, body in article.sections)
-    best = best_section(text, article)
+    best = best_sections(text, article)
     whole = words <= SHORT or article_is_exact(article, text)
-    chosen = list(range(len(article.sections))) if whole else sorted({0, best})
+    chosen = list(range(len(article.sections))) if whole else sorted({0, *best})
     if short:
-        chosen = [best]
+        chosen = best
     rest = [number for number in range(len(article.sections)) if number not in chosen]
     out = [f"**{article.title}**"] if not short else [f"**Background: {article.title}**"]
 

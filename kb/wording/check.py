@@ -244,5 +244,5 @@ def same(claim: Claim, run: Claim, asked: frozenset[str]) -> bool:
 
 def shown(text: str) -> str:
     """A sentence cut to what a notice can hold, on one line."""
-    text = " ".join(re.sub(r"[`*\[\]()<>|]", "", text).split())
+    text = " ".join(re.sub(r"[`*\[\]()<>|]", "", text.replace("<=", "≤").replace(">=", "≥")).split())
     return text if len(text) <= 90 else text[:90].rsplit(" ", 1)[0] + " …"
