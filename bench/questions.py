@@ -94,10 +94,16 @@ def by_hand(pages: Mapping[str, str]) -> list[Question]:
     return [Question("hand", row["ask"], frozenset(gold)) for row in rows if (gold := [page for page in row["pages"] if page in pages])]
 
 
+def one(page: str) -> str:
+    """A page under one name, whichever header it stands under: twins count as one."""
+    return re.sub(r"^ddi/([^/]+)/(n[a-z])-\1-", r"ddi/\2-", page)
+
+
 def scores(ranked: list[str], gold: frozenset[str]) -> tuple[float, float, float, float]:
-    """Recall@5, recall@10 (a gold page among the first), MRR@10 and nDCG@10 of distinct pages in order."""
+    """Recall@5, recall@10 (a gold page among the first), MRR@10 and nDCG@10 of distinct pages in order; twins count as one."""
     import math
 
+    ranked, gold = list(dict.fromkeys(map(one, ranked))), frozenset(map(one, gold))
     hits = [place for place, page in enumerate(ranked[:10]) if page in gold]
     ideal = sum(1 / math.log2(place + 2) for place in range(min(len(gold), 10)))
     return (

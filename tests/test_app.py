@@ -267,3 +267,12 @@ def test_rules_can_be_read(client) -> None:
     assert client.get("/rules/no-such-rule").status_code == 404
     assert client.get("/articles/choosing-a-pool").status_code == 200
     assert client.get("/articles/no-such-article").status_code == 404
+
+
+def test_a_folded_part_is_a_details_element_and_its_title_is_data() -> None:
+    """What an answer folds is folded in the page; no other tag of the text is."""
+    from web.markdown import render
+
+    page = render("One.\n\n<details><summary>More <b>x</b></summary>\n\n**Two** [1]\n\n</details>\n\n<script>alert(1)</script>", {1: ("source-1", "T")})
+    assert page.count("<details") == 1 and "<summary>More &lt;b&gt;x&lt;/b&gt;</summary>" in page and "<strong>Two</strong>" in page
+    assert "<script>" not in page

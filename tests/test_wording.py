@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kb.answer import Answer
+from kb.answer import Answer, Cited
 from kb.chain import Assistant
 from kb.wording import Proposal, Wording, configured, fault
 from tests.liar import Liar, Reply
@@ -28,35 +28,63 @@ def assistant(tmp_path_factory: pytest.TempPathFactory) -> Assistant:
     return Assistant.open(tmp_path_factory.mktemp("no-index"))
 
 
-@pytest.fixture(scope="module")
-def answer(assistant: Assistant) -> Answer:
-    return replace(assistant.ask(ASKED), notice="")
-
-
-def marks_of(answer: Answer, words: str) -> str:
-    """The citations that stand behind a line of the answer."""
-    line = next(line for line in answer.markdown.splitlines() if words in line)
-    return " ".join(re.findall(r"\[\d+\]", line))
-
-
-@pytest.fixture(scope="module")
-def honest(answer: Answer) -> str:
-    """A faithful wording: other order, other sentences, same claims."""
-    code = re.search(r"```.*?```", answer.markdown, re.S)
-    older = next(line for line in answer.markdown.splitlines() if line.startswith("`ExAllocatePool2` needs"))
-    assert code is not None
-    return f"""**No.** Paged pool will not do here; the buffer must be nonpaged.
-
-An ordinary DPC runs at `DISPATCH_LEVEL`, in whatever thread the processor was running. It can neither touch nor allocate pageable memory, and it cannot wait {marks_of(answer, "An ordinary DPC")}.
-Memory from paged pool can be paged out unless its pages are locked {marks_of(answer, "can be paged out")}. And memory that is touched at `DISPATCH_LEVEL` or above must be resident {marks_of(answer, "must be resident.")}.
-
-So allocate the block from nonpaged pool, or touch it only from code that runs at `IRQL <= APC_LEVEL`, such as a work item {marks_of(answer, "Allocate the block")}:
-
-{code.group(0)}
-
-{older}
+CODE = """```c
+p = ExAllocatePool2(POOL_FLAG_NON_PAGED, size, 'gaTD');   // zeroed; returns NULL on failure
+```
+`ExAllocatePool2` needs Windows 10, version 2004 [5] [6]. For older Windows: `ExAllocatePoolZero(NonPagedPoolNx, size, 'gaTD')` [7].
 
 **Assumed:** the pages are not locked in memory."""
+# An answer that stays as it is when the rules' own words change.
+MARKDOWN = f"""**No, paged pool will not do: it must be nonpaged.**
+
+**Why**
+
+1. A DPC routine: An ordinary DPC runs at `DISPATCH_LEVEL` in whatever thread the processor was running. It can neither touch nor allocate pageable memory and cannot wait; a work item can do that for it. A threaded DPC is another routine: it can run at `PASSIVE_LEVEL`. [1] [2]
+2. Memory from paged pool can be paged out unless its pages are locked. [3]
+3. Memory touched at `DISPATCH_LEVEL` or above must be resident. [3] [4]
+
+**What to do**
+
+Allocate the block from nonpaged pool, or touch it only from code that runs at `IRQL <= APC_LEVEL`, such as a work item. [4]
+{CODE}"""
+HONEST = f"""**No.** Paged pool will not do here; the buffer must be nonpaged.
+
+An ordinary DPC runs at `DISPATCH_LEVEL`, in whatever thread the processor was running. It can neither touch nor allocate pageable memory, and it cannot wait [1] [2].
+Memory from paged pool can be paged out unless its pages are locked [3]. And memory that is touched at `DISPATCH_LEVEL` or above must be resident [3] [4].
+
+So allocate the block from nonpaged pool, or touch it only from code that runs at `IRQL <= APC_LEVEL`, such as a work item [4]:
+
+{CODE}"""
+OPEN = """**It depends.**
+
+- `IRQL <= APC_LEVEL`: paged pool is fine.
+- `IRQL = DISPATCH_LEVEL`: nonpaged pool is required.
+
+**Why**
+
+1. Memory from paged pool can be paged out unless its pages are locked. [1]
+
+**Assumed:** the pages are not locked in memory.
+
+**At what IRQL, or in which routine, does this run?**"""
+
+
+def fixed(answer: Answer, markdown: str, steps: list[list[int]]) -> Answer:
+    """The answer with this text; its steps carry these citations."""
+    count = max(int(mark) for mark in re.findall(r"\[(\d+)\]", markdown))
+    cited = tuple(Cited(n, "page", f"Page {n}", f"https://learn.microsoft.com/{n}", "remarks", "Its own words.") for n in range(1, count + 1))
+    return replace(answer, markdown=markdown, citations=cited, steps=tuple({"rule": "a-rule", "says": "So.", "from": [], "citations": numbers} for numbers in steps), notice="")
+
+
+@pytest.fixture(scope="module")
+def answer(assistant: Assistant) -> Answer:
+    return fixed(assistant.ask(ASKED), MARKDOWN, [[1, 2], [3], [3, 4]])
+
+
+@pytest.fixture(scope="module")
+def honest() -> str:
+    """A faithful wording: other order, other sentences, same claims."""
+    return HONEST
 
 
 @pytest.fixture
@@ -280,23 +308,13 @@ def test_a_copy_is_accepted_and_one_changed_word_is_not(assistant: Assistant, te
 
 
 def test_a_faithful_wording_of_an_open_question(assistant: Assistant) -> None:
-    answer = assistant.ask("Which pool for my buffer?")
-    assert answer.verdict.outcome == "undetermined" and answer.ask_back
-    backing = marks_of(answer, "can be paged out")
-    text = f"""It depends.
-
-- At `IRQL <= APC_LEVEL`, paged pool is fine.
-- At `IRQL = DISPATCH_LEVEL`, nonpaged pool is required.
-
-The reason is that memory from paged pool can be paged out unless its pages are locked {backing}.
-
-**Assumed:** the pages are not locked in memory.
-
-**{answer.ask_back}**"""
-    assert fault(answer, text) is None
-    assert fault(answer, text.replace("It depends.", "Paged pool is fine.")) == "its first sentence, “Paged pool is fine.”, is not the verdict"
+    answer = fixed(assistant.ask("Which pool for my buffer?"), OPEN, [[1]])
+    assert answer.verdict.outcome == "undetermined"
+    text = OPEN.replace("- `IRQL", "- At `IRQL").replace("`: ", "`, ").replace("**Why**\n\n1. Memory", "The reason is that memory").replace("locked. [1]", "locked [1].")
+    assert fault(answer, text) is None and text != OPEN
+    assert fault(answer, text.replace("**It depends.**", "Paged pool is fine.")) == "its first sentence, “Paged pool is fine.”, is not the verdict"
     assert fault(answer, text.replace("`IRQL <= APC_LEVEL`", "any IRQL")) == "the answer does not say “At any IRQL, paged pool is fine.”"
-    assert str(fault(answer, text.replace(f"**{answer.ask_back}**", ""))).startswith("its text leaves out “")
+    assert fault(answer, text.replace("**At what IRQL", "At what IRQL")) == "its text leaves out “At what IRQL, or in which routine, does this run?”"
 
 
 def test_proposals(liar: Liar, assistant: Assistant) -> None:

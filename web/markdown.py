@@ -13,6 +13,9 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
 MARK = re.compile(r"\[(\d{1,3})\]")
+# What an answer folds: the one pair of tags that is understood, alone on its lines; its title is escaped, its inside is Markdown.
+FOLD_PARTS = re.compile(r"<details><summary>([^\n]*?)</summary>\n(.*?)\n</details>", re.S)
+FOLD = re.compile(r"(^<details><summary>[^\n]*?</summary>\n.*?\n</details>$)", re.S | re.M)
 SOURCE_LINK = "source_link"  # our token type
 DEEPEST = 6  # HTML has six levels of headings
 
@@ -29,8 +32,13 @@ def render(text: str, sources: Mapping[int, tuple[str, str]] | None = None, head
     Returns:
         HTML.
     """
-    env: dict[str, Any] = {"sources": dict(sources or {}), "heading": heading}
-    return str(_parser().render(text, env))
+    out = []
+    for part in FOLD.split(text):
+        fold = FOLD_PARTS.fullmatch(part)
+        env: dict[str, Any] = {"sources": dict(sources or {}), "heading": heading}
+        inner = str(_parser().render(fold.group(2) if fold else part, env))
+        out.append(f'<details class="pw-fold"><summary>{html.escape(fold.group(1))}</summary>{inner}</details>' if fold else inner)
+    return "".join(out)
 
 
 @functools.cache
