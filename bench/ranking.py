@@ -33,6 +33,7 @@ from kb.index.words import WordIndex, best, tokens
 from kb.retriever import DEPTH, Retriever
 
 FIGURES = 4  # recall@5, recall@10, MRR@10, nDCG@10
+OURS = frozenset({"rule", "table", "article"})  # pages of the built-in knowledge, which are gold of no question
 ROUNDS = 5000  # of the bootstrap
 Ranker = Callable[[str], list[str]]
 
@@ -111,9 +112,9 @@ def by_table(raw: Mapping[str, str], index: Index, engine: Engine, folder: Path)
     return rank
 
 
-def measured(rank: Ranker, questions: Iterable[Question]) -> dict[Question, tuple[float, ...]]:
-    """Every figure of every question."""
-    return {question: scores([page for page in dict.fromkeys(rank(question.text)) if page != question.source], question.gold) for question in questions}
+def measured(rank: Ranker, questions: Iterable[Question], raw: Mapping[str, str]) -> dict[Question, tuple[float, ...]]:
+    """Every figure of every question. Only official pages count: stock does not have ours."""
+    return {question: scores([page for page in dict.fromkeys(rank(question.text)) if page != question.source and page in raw], question.gold) for question in questions}
 
 
 def mean_of_kinds(found: Mapping[Question, tuple[float, ...]], figure: int) -> float:
@@ -140,7 +141,7 @@ class Tuner:
     """Candidates of every question, fetched once, ranked with many weights."""
 
     def __init__(self, index: Index, retriever: Retriever, questions: Sequence[Question]) -> None:
-        owner = np.array(index._current().store.page_rows(), dtype=object)
+        owner = np.array([page if page.split("/")[0] not in OURS else "" for page in index._current().store.page_rows()], dtype=object)
         self._held: list[tuple[Question, Candidates, list[str]]] = []
         for question in questions:
             found = index.candidates(question.text, index.embed_query(question.text), DEPTH, retriever._named(question.text, ()))
@@ -154,7 +155,7 @@ class Tuner:
             total = sum(share / sum(shares) * part / (part.max() or 1.0) for share, part in zip(shares, parts, strict=True))
             total = total + name_bonus * found.named - bare_loss * found.bare
             order = np.lexsort((found.rows, -total))[:150]
-            out[question] = scores([page for page in dict.fromkeys(owner[place] for place in order) if page != question.source], question.gold)
+            out[question] = scores([page for page in dict.fromkeys(owner[place] for place in order) if page and page != question.source], question.gold)
         return out
 
 
@@ -191,9 +192,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "words alone": lambda text: [chunk.page for chunk, _ in index.search_words(text, 200)],
             "vectors alone": lambda text: [chunk.page for chunk, _ in index.nearest(index.embed_query(text), 200)],
             "table's best": by_table(raw, index, engine, Path(home)),
-            "ours": lambda text: [passage.page for passage in retriever.find(text, k=60, per_page=1)],
+            "ours": lambda text: [passage.page for passage in retriever.find(text, k=90, per_page=1)],
         }
-        found = {name: measured(rank, questions) for name, rank in rankers.items()}
+        found = {name: measured(rank, questions, raw) for name, rank in rankers.items()}
     report(found, len(raw), chosen.out)
     return 0
 

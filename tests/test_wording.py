@@ -118,6 +118,15 @@ def test_a_faithful_wording_is_shown(liar: Liar, answer: Answer, honest: str) ->
     assert worded.verdict is answer.verdict and worded.steps is answer.steps
 
 
+def test_what_is_folded_away_stays_as_it_is(liar: Liar, answer: Answer, honest: str) -> None:
+    folded = "<details><summary>More</summary>\n\n| a | b |\n| - | - |\n\nPaged pool costs less. [8]\n\n</details>"
+    extra = replace(answer.citations[0], n=8)
+    liar.reply = Reply(honest)
+    worded = opened().word(replace(answer, markdown=f"{answer.markdown}\n\n{folded}", citations=(*answer.citations, extra)))
+    assert worded.markdown == f"{honest}\n\n{folded}" and worded.model == "liar" and worded.citations[-1] == extra
+    assert "costs less" not in liar.requests[0]["messages"][1]["content"]
+
+
 @pytest.mark.parametrize("around", ["<think>Paged pool is fine at `DISPATCH_LEVEL`? No.</think>\n{}", "```markdown\n{}\n```"])
 def test_thinking_aloud_and_a_fence_around_all_are_taken_off(liar: Liar, answer: Answer, honest: str, around: str) -> None:
     liar.reply = Reply(around.format(honest))

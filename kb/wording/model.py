@@ -23,6 +23,7 @@ TIMEOUT = 20.0  # seconds for a whole reply, unless KB_CHAT_TIMEOUT says otherwi
 QUOTED = 6000  # characters of a question that are shown to the model
 PASSAGE = 600  # characters of a citation's text that are shown to the model
 PROPOSAL = 600  # characters that a proposal may take
+FOLDED = re.compile(r"\s*^<details>.*?^</details>\s*", re.S | re.M)
 COMPLETE = ("stop", "end_turn", "eos", "eos_token", "stop_sequence", "completed", "finish_reason_stop")  # what providers call a reply that is whole
 
 RULES = """\
@@ -131,20 +132,23 @@ class Wording:
 
         Returns:
             The answer with the model's Markdown and `model` set, without citations that it no longer uses; or the answer as it
-            was, with `notice` saying why. A refusal is never worded.
+            was, with `notice` saying why. A refusal is never worded, and what is folded away stays as it is, at the end.
         """
-        if answer.abstained or not answer.markdown.strip():
+        folded = [block.strip() for block in FOLDED.findall(answer.markdown)]
+        body = FOLDED.sub("\n\n", answer.markdown).strip()
+        if answer.abstained or not body:
             return answer
+        told = replace(answer, markdown=body, citations=tuple(cited for cited in answer.citations if cited.n in marks(body)))
         try:
-            text = tidied(self.reply(RULES, request_for(answer), longest(answer)))
-            why = fault(answer, text)
+            text = tidied(self.reply(RULES, request_for(told), longest(told)))
+            why = fault(told, text)
         except UnusableError as error:
             text, why = "", str(error)
         if why:
             line = f"The language model {self.name} was not used: {why}. This is the answer of the rules alone."
             return replace(answer, notice=f"{answer.notice} {line}".strip())
-        used = {int(mark) for mark in re.findall(r"\[(\d+)\]", text)}
-        return replace(answer, markdown=text, citations=tuple(cited for cited in answer.citations if cited.n in used), model=self.name)
+        text = "\n\n".join([text, *folded])
+        return replace(answer, markdown=text, citations=tuple(cited for cited in answer.citations if cited.n in marks(text)), model=self.name)
 
     def propose(self, question: Question, unknown: FactTerm) -> Proposal | None:
         """
@@ -250,6 +254,11 @@ def reason_of(error: Exception) -> str:
     if any(name in ("RemoteProtocolError", "ReadError", "IncompleteRead", "ConnectionResetError") for name in chain):
         return "its answer broke off before the end"
     return f"its server sent no chat answer ({chain[0]})"
+
+
+def marks(text: str) -> set[int]:
+    """The citations that a text uses."""
+    return {int(mark) for mark in re.findall(r"\[(\d+)\]", text)}
 
 
 def tidied(text: str) -> str:
