@@ -15,6 +15,7 @@ from kb.answer import Answer, compose
 from kb.engine import Knowledge, Verdict, decide, load_knowledge
 from kb.question import Question, Reader
 from kb.retriever import Passage, Retriever
+from kb.wording import Proposal, Wording
 
 PASSAGES = 6  # passages retrieved for one answer
 
@@ -29,6 +30,8 @@ class Assistant:
         self.index_folder = index_folder
         self._retriever: Retriever | None = None
         self._lock = threading.Lock()
+        self._wording: Wording | None = None
+        self._wording_opened = False
         self.notice = ""
 
     @classmethod
@@ -64,10 +67,33 @@ class Assistant:
                     self.notice = str(error)
             return self._retriever
 
+    def wording(self) -> Wording | None:
+        """The optional language model that words answers, opened at first use; None when `KB_CHAT_MODEL` is not set."""
+        with self._lock:
+            if not self._wording_opened:
+                self._wording, self._wording_opened = Wording.open(), True
+            return self._wording
+
+    def propose(self, question: Question) -> Proposal | None:
+        """
+        What the language model takes for the fact that reading left unknown; it counts only once the user confirms it.
+
+        Args:
+            question: A question whose verdict is undetermined.
+
+        Returns:
+            The proposal with the words that it quotes; None without a model, or when nothing is unknown.
+        """
+        wording = self.wording()
+        verdict = decide(question.uses, self.knowledge, question.proposed) if wording is not None and question.uses else Verdict()
+        term = self.knowledge.terms.facts.get(verdict.unknown[0]) if verdict.unknown else None
+        return wording.propose(question, term) if wording is not None and term is not None else None
+
     def warm(self) -> None:
         """Load the index and its model in the background, so that the first question need not wait."""
 
         def load() -> None:
+            self.wording()
             retriever = self.retriever()
             if retriever is not None:
                 retriever.find("which pool at DISPATCH_LEVEL", k=1)
@@ -105,7 +131,9 @@ class Assistant:
         answer = compose(question, verdict, self.knowledge, self.find, self.retriever(), self.notice, reviewed)
         if answer.abstained:
             self.log_gap(answer)
-        return answer
+            return answer
+        wording = self.wording()
+        return wording.word(answer) if wording is not None else answer
 
     def find(self, question: Question) -> Sequence[Passage]:
         """Passages for a question; none without an index."""

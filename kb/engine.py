@@ -791,7 +791,7 @@ def storage_of(facts: dict[str, Value], knowledge: Knowledge, steps: list[Step])
     """
     name = facts.get("object")
     row = knowledge.terms.row("objects", name) if isinstance(name, str) else None
-    if row is None or facts.get("act") != "store":
+    if row is None or facts.get("act") != "store" or "storage" not in row.more:
         return
     facts["object.storage"] = str(row.more.get("storage", "nonpaged"))
     facts["storage.allowed"] = "no_case"

@@ -40,7 +40,7 @@ ONLY_IN = {  # a heavy library has one room
     "gradio": {"app", "web"},
     "pydantic": {"kb.rulebook"},
     "rapidfuzz": {"kb.ddis", "kb.question", "kb.answer"},
-    "langchain": {"kb.chain"},
+    "langchain": {"kb.wording"},
     "langchain_core": {"kb.chain", "kb.index", "kb.embedding", "kb.retriever", "ingest"},
     "langchain_text_splitters": {"ingest"},
 }

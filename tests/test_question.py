@@ -4,7 +4,7 @@ What is read from a text: one table of questions, facts and texts that state non
 `questions/facts.jsonl` was written from the texts alone. Of an entry, `states` must be among the facts of a use or of all
 uses (a list: any of its values), `not` must be in none (`*`: no place, pool, argument or version but those in `states`),
 `uses` and `not_uses` are facts that one use must, or must not, hold together. `earlier` is the question before.
-`todo` says why an entry is not read rightly yet.
+`todo` says why an entry is not read rightly yet; `python -m tests.test_question` lists them, and those whose `todo` can go.
 """
 
 from __future__ import annotations
@@ -71,7 +71,12 @@ def faults(entry: Mapping[str, Any], question: Question) -> list[str]:
             found.append(f"does not read {name} = {wanted}")
     for one in entry.get("not", ()):
         name, _, value = one.partition("=")
-        wrong = sorted(fact for fact in facts if (fact[0] not in SUBJECTS and fact[1] not in values(states.get(fact[0], ())) if one == "*" else fact[0] == name and value in ("", fact[1])))
+        named = (
+            (fact for fact in facts if fact[0] not in SUBJECTS and fact[1] not in values(states.get(fact[0], ())))
+            if one == "*"
+            else (fact for fact in facts if fact[0] == name and value in ("", fact[1]))
+        )
+        wrong = sorted(named)
         found += [f"reads {name} = {value}, which is not stated" for name, value in wrong]
     for wanted in entry.get("uses", ()):
         if not any(all(has({**question.shared, **use}, name, value) for name, value in wanted.items()) for use in question.uses):
@@ -191,3 +196,10 @@ def test_the_table_is_in_order() -> None:
     assert named - set(facts) - {"claim.lowest", "claim.highest"} == set()
     assert len(ENTRIES) >= 320
     assert sum(not entry["states"] for entry in ENTRIES) * 3 >= len(ENTRIES), "a third of the texts state nothing"
+
+
+if __name__ == "__main__":
+    for entry in ENTRIES:
+        wrong = faults(entry, read(entry["question"], entry.get("earlier")))
+        if wrong or "todo" in entry:
+            print(f"{entry['id']}: {entry.get('todo') or 'NEW'}{'' if wrong else ' (READ RIGHTLY NOW)'}\n    {entry['question']}\n    {'; '.join(wrong)}")

@@ -132,7 +132,11 @@ def table() -> str:
     return "\n".join([HEAD, *(measured(name).row(name) for name in present())])
 
 
-ANSWER = {"answer": "Yes [1].", "verdict": {"pool": "paged_ok", "callable": "yes", "max_irql": "APC_LEVEL"}, "citations": [{"url": "https://learn.microsoft.com/en-us/windows-hardware/drivers/kernel/x#y"}]}
+ANSWER = {
+    "answer": "Yes [1].",
+    "verdict": {"pool": "paged_ok", "callable": "yes", "max_irql": "APC_LEVEL"},
+    "citations": [{"url": "https://learn.microsoft.com/en-us/windows-hardware/drivers/kernel/x#y"}],
+}
 GRADES = [
     ({"verdict": {"pool": "paged_ok"}}, {"pool": 1}),
     ({"verdict": {"pool": "paged_required_or_preferred"}}, {"pool": 1}),
@@ -159,7 +163,7 @@ def test_grade(expected: dict[str, Any], points: Points) -> None:
 
 def test_what_is_left_open_gets_half_a_point_when_it_asks() -> None:
     wanted = {"verdict": {"pool": "paged_ok", "callable": "yes"}}
-    left_open = {"answer": "It depends.", "verdict": {"pool": "depends", "callable": "conditional"}}
+    left_open: dict[str, Any] = {"answer": "It depends.", "verdict": {"pool": "depends", "callable": "conditional"}}
     assert grade(wanted, left_open) == {"pool": 0, "callable": 0}
     assert grade(wanted, {**left_open, "ask_back": "Where?", "verdict": {**left_open["verdict"], "condition": "where"}}) == {"pool": 0.5, "callable": 0.5}
     assert grade(wanted, {}) == {"pool": 0, "callable": 0}

@@ -43,6 +43,9 @@ def compose(question: Question, verdict: Verdict, knowledge: Knowledge, find: Fi
         return Answer(question, Verdict(), refusals.out_of_scope(question), abstained=True, notice=notice)
     if question.unknown_names and unknown_is_subject(question, verdict):
         text = refusals.unknown_names(question, knowledge, cites)
+        if verdict.callable == "no" and question.ddis:
+            place = shapes.place_words(verdict.judgements[0].facts, knowledge) if verdict.judgements else "there"
+            text += f"\n\n`{question.ddis[0]}` must not be called {place} either: defer the work to code that runs low enough, for instance a work item."
         return finished(Answer(question, Verdict(), text, abstained=True, notice=notice), cites, verdict)
     text = shape(question, verdict, knowledge, cites) if review is None else code(review, verdict, knowledge, cites)
     if text.strip() and review is None and question.kind not in ("why", "howto", "migration", "linux"):

@@ -300,8 +300,8 @@ def api_irql(question: Question, verdict: Verdict, knowledge: Knowledge, cites: 
         ddi = knowledge.ddis.find(name)
         if ddi is not None and ddi.rows and ddi.role == "called_by_driver":
             lines += ["", f"For comparison, `{ddi.name}`:", "", *level_table(ddi, cites)]
-    told = {step.rule for step in verdict.derivation}
-    notes = [row for name in dict.fromkeys(subjects) for row in rows_about(name, knowledge) if f"{row.table}/{row.id}" not in told][:3]
+    said = {step.rule for step in verdict.derivation}
+    notes = [row for name in dict.fromkeys(subjects) for row in rows_about(name, knowledge) if f"{row.table}/{row.id}" not in said][:3]
     if notes:
         lines += ["", "**Worth knowing**", "", *(f"- {titled(row)}{cites.marks(row.citations)}" for row in notes)]
     return "\n".join(lines)

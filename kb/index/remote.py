@@ -63,7 +63,9 @@ class Server:
 
     _down: dict[str, tuple[float, str]] = {}  # by address: until when, and why
 
-    def __init__(self, url: str, headers: Mapping[str, str] | None = None, seconds: float = QUERY_SECONDS, tenant: str = "default_tenant", database: str = "default_database") -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str] | None = None, seconds: float = QUERY_SECONDS, tenant: str = "default_tenant", database: str = "default_database"
+    ) -> None:
         """
         Name a server; nothing is sent yet.
 

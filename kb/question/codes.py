@@ -57,6 +57,11 @@ def read_bugcheck(text: str, named: list[str], terms: Terms) -> BugCheck | None:
             group = next(place for place in (1, 2) if found.group(place))
             if found.start(group) in taken:
                 continue
+            lead = text[max(0, found.start(group) - 14) : found.start(group)].lower()
+            if group == 2 and (re.search(r"\b(id|size|offset|register|value|address|mask|length|bytes?)\b[\w ]*$", lead) or re.match(r"\s*bytes", text[found.end() :])):
+                continue
+            if group == 2 and len(text.split()) > 14 and not parameters and not re.search(r"bug ?check|stop|crash|verifier|bsod|blue ?screen|dump|analyze|fail", text, re.I):
+                continue
             if group == 2 and len(found.group(2)) < 4 and not re.search(r"bug ?check|stop|crash|verifier|bsod", text, re.I):
                 continue  # 0x1 in prose is a number, not a stop code
             value = int(found.group(group).lower().removeprefix("0x") or "0", 16) & 0x0FFFFFFF

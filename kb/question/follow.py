@@ -15,7 +15,6 @@ PLACE_FACTS = ("routine", "irql.lowest", "irql.highest", "lock", "claim.lowest",
 SUBJECT_FACTS = ("ddi", "acquired", "object", "condition", "pool.argument")
 MEMORY_ACTS = ("allocate", "touch", "free", "store")
 LONG = 28  # words up to which `it`, `there` or `and` lean on what was said before
-TERSE = 7  # words up to which a text without any known word still belongs to the conversation
 SHORT = 16  # words up to which a text that is not complete in itself does
 
 
@@ -94,7 +93,8 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
         The question itself when it stands alone, else one whose uses hold the earlier facts, replaced where the text says otherwise.
     """
     leaning = any(first == 0 for _, first, _ in reading.cues("follow_up"))
-    if question.refusal and (question.refusal != "small talk" or len(reading.tokens) > (SHORT if leaning else TERSE)) or question.snippets or not is_follow_up(question, reading):
+    lean = (leaning or bool(bare_values(reading, earlier))) and len(reading.tokens) <= SHORT or len(reading.tokens) <= 3
+    if question.refusal and (question.refusal != "small talk" or not lean) or question.snippets or not is_follow_up(question, reading):
         return question
     bare = bare_values(reading, earlier)
     own_shared = {**question.shared, **bare}
@@ -170,7 +170,9 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         subject = []
     named = [one.value for one in reading.rows("locks")]
     words = {token.word for token in reading.tokens}
-    swap = instead or bool(words & {"swap", "switch", "change", "turn", "replaced", "replace", "becomes", "become"})
+    if {"without", "no"} & words and "lock" in words and not named and any("lock" in use for use in before):
+        return [{name: value for name, value in use.items() if name != "lock"} for use in before], earlier.kind, names_of(before)
+    swap = instead or bool(words & {"use", "actually", "it'", "it"}) and len(reading.tokens) <= 9 and not acquirable(reading) or bool(words & {"swap", "switch", "change", "turn", "replaced", "replace", "becomes", "become"})
     calls_lock = all(one.value.lower() in acquirers for one in reading.calls())
     background = [dict(use) for use in earlier.memory if use.get("act") != "store"]
     if swap and named and calls_lock and (any("lock" in use for use in before) or background):
@@ -194,7 +196,10 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         lock = next((lock_of(reading, row_id) or row_id for table, row_id in reversed(earlier.rows) if table in ("objects", "locks")), "")
         if lock and reading.terms.row("locks", lock) is not None:
             return [{**site, "act": "acquire", "acquired": lock} for site in place], "api_irql", ["lock"]
+    family = next((word for table, row_id in (*earlier.rows,) for word in ("lookaside",) if word in row_id and table in ("allocators", "objects")), "")
+    pool = earlier.shared.get("memory.pool") or next((str(use["memory.pool"]) for use in before if "memory.pool" in use), earlier.proposed)
     about = [row.id for row in reading.terms.tables.get("objects", {}).values() if any(row.id.startswith(f"{row_id}-") for table, row_id in earlier.rows if table == "allocators")]
+    about += [row.id for row in reading.terms.tables.get("objects", {}).values() if family and family in row.id and "head" in row.id and (not pool or row.id.startswith(pool))]
     if about and {"head", "structure", "descriptor"} & {token.word for token in reading.tokens}:
         return [{"act": "store", "object": about[0]}], "object_storage", ["object"]
     if earlier.kind == "object_storage" and reading.rows("objects") and not reading.calls() and not place and len(reading.tokens) <= 10:
@@ -212,6 +217,10 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     if subject:
         return with_subject(question, reading, subject, [dict(use) for use in earlier.uses])
     acts = [key for key, _, _ in reading.cues("acts") if key in ("allocate", "touch", "free")]
+    seen = [{name: value for name, value in use.items() if name in PLACE_FACTS} for use in earlier.uses if use.get("act") == "context"]
+    if not place and not before and seen and (question.asks_pool or acts):
+        touched = [dict(use) for use in question.uses if use.get("act") in MEMORY_ACTS] or [{"act": acts[0] if acts else "touch"}]
+        return [{**seen[-1], **use} for use in touched], "decision", ["routine"]
     if place and before:
         return with_place(question, reading, place, before, acts, earlier)
     if before:
@@ -230,8 +239,9 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     kind = "migration" if question.windows and earlier.kind in ("migration", "code") else question.kind
     if question.kind in ("out_of_scope", "why") and len(reading.tokens) <= SHORT:
         kind = earlier.kind
-    if question.windows and earlier.ddis and not question.ddis:
-        return [{"act": "exist", "ddi": earlier.ddis[0], "windows": question.windows[0]}], kind, ["ddi"]
+    since = next((name for name in earlier.ddis if (ddi := reading.ddi_table.find(name)) is not None and ddi.since), "")
+    if question.windows and since and not question.ddis and reading.cues("exist"):
+        return [{"act": "exist", "ddi": since, "windows": question.windows[0]}], kind, ["ddi"]
     return [dict(use) for use in question.uses], kind, []
 
 
@@ -250,6 +260,11 @@ def storage_row(reading: Reading, lock: str) -> str:
         if wanted & {*other.names, *(singular(phrase) for phrase in other.says)}:
             return other.id
     return ""
+
+
+def acquirable(reading: Reading) -> bool:
+    """Whether the text asks whether a lock may be acquired, rather than naming the lock that is held."""
+    return any(key == "acquire" for key, _, _ in reading.cues("acts"))
 
 
 def lock_of(reading: Reading, stored: str) -> str:

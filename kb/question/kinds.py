@@ -19,7 +19,7 @@ def out_of_scope(reading: Reading) -> str:
         The topic of `phrases.yaml` that it belongs to; empty when it is in scope. A question that names kernel things stays in
         scope unless the outside topic is what its memory belongs to.
     """
-    if reading.bugcheck is not None and reading.bugcheck.parameters:
+    if reading.bugcheck is not None:
         return ""
     topics = [key for key, _, _ in reading.cues("out_of_scope")]
     if not topics:

@@ -174,6 +174,8 @@ class Reading:
         """Mentions of a fact's values that are not negated."""
         unsure = self.unsure_clauses()
         found = [one for one in self.mentions if one.kind == "fact" and one.table == name and not one.negated and not self.doubted(one, unsure)]
+        if name == "windows":  # "before Windows 8" is not Windows 8
+            found = [one for one in found if not {token.word for token in self.tokens[max(0, one.first - 2) : one.first]} & {"before", "older", "earlier"} or one.words.lower().startswith(("before", "below", "older", "earlier", "pre"))]
         if name == "memory.place":  # "CacheMutex itself is in the device extension" places another thing than the memory asked about
             found = [one for one in found if not any(token.word == "itself" and self.numbers[at] == one.clause for at, token in enumerate(self.tokens))]
         return found
@@ -236,6 +238,10 @@ class Reading:
             if one.value != other.value and {token.word for token in self.tokens[one.last + 1 : other.first]} & {"or", "/"}:
                 asked |= {one.first, other.first}  # "passive or dispatch?" asks
         for one in self.mentions:
+            bound = self.bound(one) if one.kind == "irql" and one.first not in asked and one.clause not in unsure else None
+            if bound is not None:
+                found.append((one, *bound, False))
+                continue
             if one.kind != "irql" or one.negated or one.first in asked or one.clause in unsure:
                 continue
             if any(last < one.first <= last + 3 and self.numbers[first] == one.clause for _, first, last in self.cues("quoting")):
@@ -252,6 +258,18 @@ class Reading:
                 high = level
             claim = any(last in range(max(0, one.first - 4), one.first + 1) and self.numbers[first] == one.clause for first, last in claims)
             claim = claim or bool(said & {"alway", "always", "guaranteed"})
+            leaning = {self.tokens[at].word for at in range(max(0, one.first - 2), one.first)}
+            if one.first == one.last and self.tokens[one.first].word in ("passive", "dispatch") and not self.tokens[one.first].text.isupper() and not leaning & {"at", "=", "irql", "in", "is", "are", "or", "alway", "be", "from", "to", "and", "then", "a"}:
+                if not (one.first and self.tokens[one.first - 1].text in (",", "?", ":", "(")) and one.first:
+                    continue  # "we dispatch requests", "the passive voice"
+            if said & {"any", "every"}:
+                low = "PASSIVE_LEVEL"
+            if said & {"above"} and one.first and self.tokens[one.first - 1].word == "or":
+                low, high = LEVELS[max(0, rank(level) - 1)], "HIGH_LEVEL"  # "at or above DISPATCH_LEVEL" includes it
+            if level == "PASSIVE_LEVEL" and leaning & {"above", "over", ">", "than"}:
+                continue  # "above PASSIVE_LEVEL" leaves the level open
+            if any(call.clause == one.clause and call.last < one.first for call in self.calls()) and not any(row.clause == one.clause and row.last < one.first for row in self.rows("routines")):
+                claim = False  # "can X be called at DISPATCH_LEVEL" asks of the call there
             following = {token.word for token in self.tokens[one.last + 1 : one.last + 4]}
             leading = {token.word for token in self.tokens[max(0, one.first - 8) : one.first]}
             if "so" in following or leading & {"since", "because"} and level in ("PASSIVE_LEVEL", "APC_LEVEL"):
@@ -262,6 +280,32 @@ class Reading:
             found.append((one, low, high, claim))
         return found
 
+    def bound(self, mention: Mention) -> tuple[str, str] | None:
+        """
+        The range that a comparison before a level states: `> APC_LEVEL`, `lower than DISPATCH_LEVEL`, `not above APC_LEVEL`.
+
+        Returns:
+            Lowest and highest; None when no comparison stands there, or it is part of the level's own phrase and not denied.
+        """
+        words = [token.word for token in self.tokens[max(0, mention.first - 4) : mention.first]]
+        said = {self.tokens[at].word for at in range(mention.first, mention.last + 1)}
+        last, before = (words[-1] if words else ""), (words[-2] if len(words) > 1 else "")
+        denied = bool({"not", "never", "nothing", "no", "doesn't", "isn't"} & set(words[-3:]))
+        level = rank(mention.value)
+        if denied and said & {"above", "greater", "higher"}:
+            return "PASSIVE_LEVEL", LEVELS[max(0, level - 1)]
+        if said & {"above", "below", "greater", "higher", "less", "under", "<"}:
+            return None  # the phrase's own level has it already
+        above = last in (">", "above", "over") or last == "than" and before in ("higher", "greater", "more")
+        below = last in ("<", "below", "under", "beneath") or last == "than" and before in ("lower", "less")
+        if above and not (before == "or" or "or" in words[-2:]):
+            if denied:
+                return "PASSIVE_LEVEL", mention.value
+            return None if level == 0 else (LEVELS[min(level + 1, 4)],) * 2
+        if below and level > 0 and "or" not in words[-2:]:
+            return (mention.value, mention.value) if denied else ("PASSIVE_LEVEL", LEVELS[level - 1])
+        return None
+
     def held_locks(self, subjects: set[int]) -> list[Mention]:
         """Locks and regions that are held where the acts happen; *subjects* are mentions asked about themselves."""
         held_cues = [(first, last) for _, first, last in self.cues("held")]
@@ -269,6 +313,10 @@ class Reading:
         calls = self.calls()
         for one in self.rows("locks") + self.acquiring_ddis():
             if one.first in subjects:
+                continue
+            behind = {token.word for token in self.tokens[one.last + 1 : one.last + 4]}
+            ahead = {token.word for token in self.tokens[max(0, one.first - 3) : one.first]}
+            if behind & {"released", "dropped", "removed", "gone"} and behind & {"is", "wa", "was", "been", "before"} or ahead & {"replaced", "replace", "removed", "dropped"} and "by" not in ahead:
                 continue
             if {token.word for token in self.tokens[one.last + 1 : one.last + 3]} & {"protect", "guard", "serialize", "cover"} or {"locked", "region"} & set(one.words.lower().split()):
                 found.append(one)
@@ -431,10 +479,13 @@ class Reading:
         for one in self.calls():
             ddi = self.ddi_table.find(one.value)
             if ddi is not None and "argument.wait" not in shared and any("argument.wait" in row.when for row in ddi.rows):
-                literal = next((token.text for token in self.tokens[one.last + 1 :] if token.text in ("TRUE", "FALSE")), "")
+                at = next((place for place in range(one.last + 1, len(self.tokens)) if self.tokens[place].text in ("TRUE", "FALSE")), -1)
+                literal = self.tokens[at].text if at >= 0 else ""
+                if literal and {token.word for token in self.tokens[max(0, at - 2) : at]} & {"not", "isn't"}:
+                    literal = "FALSE" if literal == "TRUE" else "TRUE"
                 if literal:
                     shared["argument.wait"] = literal.lower()
-                    self.facts.append(Fact("argument.wait", literal.lower(), None, literal))
+                    self.facts.append(Fact("argument.wait", literal.lower(), None, self.tokens[at].text))
                 break
         for name, (value, written) in argument_facts(self.text, self.terms).items():
             shared[name] = value
@@ -755,8 +806,8 @@ class Reading:
         if "windows" not in base or not self.cues("exist"):
             return []
         windows = {"windows": base["windows"], "act": "exist"}
-        arguments = [{**windows, "pool.argument": one.value} for one in self.rows("pool_arguments")[:1]]
-        return [{**windows, "ddi": name} for what, name in subjects if what == "ddi"] or arguments
+        arguments = [{**windows, "pool.argument": one.value} for one in self.rows("pool_arguments")[:1] if (row := self.terms.row("pool_arguments", one.value)) is not None and row.more.get("since")]
+        return [{**windows, "ddi": name} for what, name in subjects if what == "ddi" and (ddi := self.ddi_table.find(name)) is not None and ddi.since] or arguments
 
     def call_uses(self, subjects: list[tuple[str, str]], places: list[Use], base: Use) -> list[Use]:
         """A use for each thing called or acquired and each place."""
@@ -767,6 +818,9 @@ class Reading:
         for what, name in subjects:
             for place in merged:
                 if what == "ddi":
+                    ddi = self.ddi_table.find(name)
+                    if "wait.mode" in base and "mapping" not in base and ddi is not None and any("mapping" in row.when for row in ddi.rows):
+                        base = {**base, "mapping": base["wait.mode"]}  # KernelMode and UserMode name the access mode of a mapping too
                     said = self.said_condition(name)
                     uses.append({**base, **place, "act": "call", "ddi": name, **({"condition": said} if said else {})})
                 elif what == "lock":

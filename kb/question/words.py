@@ -395,6 +395,8 @@ def scoped(mentions: Iterable[Mention], numbers: list[int], negations: list[tupl
             reach = 2 if tokens[last].word in ("of", "than") else NEGATION_REACH  # "instead of X" denies X alone
             if tokens[first].word == "not" and first >= 2 and tokens[first - 1].word in ("it", "they", "that") and tokens[first - 2].word in ("is", "are", "wa", "do", "does"):
                 continue  # "is it not the case that ..." asks
+            if {token.word for token in tokens[last + 1 : mention.first]} & {"except", "besides", "other"}:
+                continue  # "nobody except the DPC reads it"
             if mention.first - last <= reach:
                 negated = True
         before = next((one for one in reversed(out) if one.last < mention.first), None)
