@@ -223,7 +223,7 @@ def test_data_names_rows_that_exist(knowledge):
     roles += [option["role"] for entry in data["signatures"] for option in entry["roles"]]
     assert set(roles) <= set(tables["routines"])
     assert {entry["object"] for entry in data["initializes"].values()} <= set(tables["objects"])
-    locks = {*data["unsure_locks"], *data["counted_locks"], *data["spin_locks"], *(one for row in data["checks"] for one in row.get("locks", ()))}
+    locks = {*data["unsure_locks"], *data["counted_locks"], *(one for row in data["checks"] for one in row.get("locks", ()))}
     assert locks <= set(tables["locks"])
     assert [entry["ddi"] for entry in data["registers"] if knowledge.ddis.find(entry["ddi"]) is None] == []
 

@@ -299,12 +299,6 @@ class Inspector(Locks, Memory):
 
     def special(self, call: Call, states: Sequence[State]) -> None:
         """Structural checks of single calls."""
-        held = [[one.row for one in state.held] for state in states]
-        for check in self.checks.by_kind["not_under_spin_lock"]:
-            spinning = [state for state, rows in zip(states, held, strict=True) if set(rows) & set(self.data["spin_locks"])]
-            if call.name in check.more["ddis"] and spinning:
-                lock = next(one for one in spinning[0].held if one.row in self.data["spin_locks"])
-                self.find("", call.line, f"`{call.name}` is called with a spin lock held (`{lock.ddi}`, line {lock.line})", check)
         for check in self.checks.by_kind["apcs_disabled"]:
             for one in (one for state in states for one in state.held):
                 row = self.knowledge.terms.row("locks", one.row)
