@@ -201,6 +201,21 @@ def test_copying_keeps_the_citations(visit: Visit) -> None:
     assert copied.startswith(f"> {DPC}") and "\n[1] " in copied and "https://learn.microsoft.com/" in copied
 
 
+def test_typing_before_the_page_is_settled_is_kept(visit: Visit) -> None:
+    page, held = visit(), []
+    page.route("**/queue/join*", lambda request: held.append(request))
+    page.reload()
+    page.wait_for_selector(".pw-empty")
+    page.wait_for_timeout(1_000)
+    box = page.get_by_role("textbox", name="Your question or code")
+    box.fill(DPC)
+    assert held, "nothing is asked of the server when the page opens: this test tests nothing"
+    for request in held:
+        request.continue_()
+    page.wait_for_timeout(2_000)
+    assert box.input_value() == DPC
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 900), (375, 760)], ids=["wide", "narrow"])
 def test_fits_the_screen(visit: Visit, tmp_path: Path, scheme: str, size: tuple[int, int]) -> None:

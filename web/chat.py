@@ -121,8 +121,9 @@ def build(assistant: Answers) -> Any:
         if text and not too_long(text):
             yield from answer_turn(assistant, text, so_far)
 
-    def prefill(request: gr.Request) -> str:
-        return str(request.query_params.get("q", ""))[:4000]
+    def prefill(request: gr.Request) -> Any:
+        # Without a question in the address the box is left alone: on a slow line the user has begun to type by now.
+        return str(request.query_params.get("q", ""))[:4000] or gr.skip()
 
     with gr.Blocks(title=NAME, analytics_enabled=False, fill_width=True) as page:
         gr.HTML(header(), elem_id="pw-top", js_on_load=(HERE / "theme.js").read_text(encoding="utf-8"), apply_default_css=False)
