@@ -17,6 +17,7 @@ FENCE = re.compile(r"```[a-zA-Z+]*\n?(.*?)(?:```|\Z)", re.S)
 CODE_LINE = re.compile(r"^\s*(?:[\w*]+\s+)*[\w>.\-*\[\]]+\s*(?:=|\().*;\s*(?://.*)?$", re.M)
 HELD_NEAR = 6  # words between "holding" and the lock it governs
 MEMORY_ACTS = ("allocate", "touch", "free")
+REQUEST_PREFIX = "IRP_MJ_"  # codes of requests; a minifilter's callbacks are named together with one
 STRONG_HELD = ("under", "holding", "while", "inside", "within", "protected", "guarded", "held", "behind", "between", "owning", "hold", "with", "holds")
 
 
@@ -215,6 +216,9 @@ class Reading:
             found = [one for one in found if not self.doubted(one, unsure)]
         specific = [one for one in found if "-" in one.value]
         found = [one for one in found if not any(other.first < one.first and other.value != one.value and one.value in other.value.split("-") for other in specific)]
+        requests = [one for one in found if one.words.upper().startswith(REQUEST_PREFIX) and one.first == one.last]  # its dispatch routine is meant only where no routine is named
+        if len(requests) < len(found):
+            found = [one for one in found if one not in requests]
         past = {self.tokens[first - 1].word for _, first, _ in self.cues("used_to") if first} | {"\0"}
         found = [one for one in found if self.tokens[one.last].word not in past or not self.cues("used_to") or all(first != one.last + 1 for _, first, _ in self.cues("used_to"))]
         for one in self.mentions:
