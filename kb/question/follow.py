@@ -93,7 +93,7 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
         The question itself when it stands alone, else one whose uses hold the earlier facts, replaced where the text says otherwise.
     """
     leaning = any(first == 0 for _, first, _ in reading.cues("follow_up"))
-    lean = (leaning or bool(bare_values(reading, earlier))) and len(reading.tokens) <= SHORT or len(reading.tokens) <= 3
+    lean = (leaning or bool(question.windows) or bool(bare_values(reading, earlier))) and len(reading.tokens) <= SHORT or len(reading.tokens) <= 3
     if question.refusal and (question.refusal != "small talk" or not lean) or question.snippets or not is_follow_up(question, reading):
         return question
     bare = bare_values(reading, earlier)
