@@ -16,7 +16,7 @@ from kb.index import Candidates, Chunk, Index
 from kb.index.vectors import VectorsError
 
 DEPTH = 100  # candidates from each ranking
-VECTOR_SHARE, WORD_SHARE, PAGE_SHARE, TITLE_SHARE = 0.45, 0.18, 0.27, 0.10  # of the fused score; measured over 420 questions on 5,736 pages, the optimum is flat
+VECTOR_SHARE, WORD_SHARE, PAGE_SHARE, TITLE_SHARE = 0.33, 0.22, 0.33, 0.11  # of the fused score; chosen on one half of 660 questions, docs/decisions/0008-ranking.md
 NAME_BONUS = 0.30  # a page about a name in the question comes before what only mentions it
 PAGE_BONUS = 0.15  # a page that the verdict rests on
 BARE_LOSS = 0.30  # a declaration crowds out what explains it

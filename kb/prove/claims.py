@@ -481,14 +481,14 @@ def near(text: str, words: Sequence[str]) -> bool:
 
 
 NAMES = {
-    "argument.wait": ("Wait", "ReleaseWait", "WaitForCompletion", "WaitForDelete"),
+    "argument.wait": ("Wait", "ReleaseWait", "WaitForCompletion", "WaitForDelete", "Flags"),
     "wait.mode": ("WaitMode",),
     "wait.timeout": ("Timeout", "TimeOut"),
     "mapping": ("AccessMode",),
 }
 """What the parameter is called that states a fact."""
-SPELLED = {"TRUE": "true", "FALSE": "false", "KernelMode": "kernel", "UserMode": "user", "NULL": "nonzero", "nullptr": "nonzero"}
-"""What the literals mean: a wait without a time-out waits for ever."""
+SPELLED = {"TRUE": "true", "FALSE": "false", "KernelMode": "kernel", "UserMode": "user", "NULL": "nonzero", "nullptr": "nonzero", "PO_FX_FLAG_BLOCKING": "true", "PO_FX_FLAG_ASYNC_ONLY": "false", "0": "false"}
+"""What the literals mean: a wait without a time-out waits for ever, and flags of zero do not block."""
 
 
 def position_claims(entry: Mapping[str, Any], knowledge: Knowledge, pages: Pages | None) -> Iterator[Claim]:
