@@ -7,6 +7,7 @@ import os
 import pytest
 
 os.environ["KB_LOG"] = "0"
+os.environ.pop("KB_CHROMA_URL", None)  # tests that want a server start one of their own
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
