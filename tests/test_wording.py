@@ -17,6 +17,8 @@ from kb.chain import Assistant
 from kb.wording import Proposal, Wording, configured, fault
 from tests.liar import Liar, Reply
 
+pytestmark = pytest.mark.slow  # a real HTTP server answers as the model
+
 pytest.importorskip("langchain_openai", reason="pip install -r requirements-dev.txt")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -248,7 +250,6 @@ def test_the_time_out_is_over_the_whole(liar: Liar, answer: Answer, monkeypatch:
     assert worded.notice.split(": ", 1)[1].split(". ")[0] in ("it gave no whole answer within 0.4 s", "it gave no whole answer within 0", "its server did not answer in time")
 
 
-@pytest.mark.slow
 def test_a_stalled_reader_leaves_and_the_next_question_is_answered(liar: Liar, answer: Answer, honest: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KB_CHAT_TIMEOUT", "1")
     wording = opened()
@@ -374,7 +375,6 @@ def test_wrong_settings_tell_the_cure(liar: Liar, answer: Answer, monkeypatch: p
     assert opened().word(answer) == refused(answer, why)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["langchain_openai", "openai"])
 def test_a_missing_package_tells_the_cure(liar: Liar, missing: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; from kb.wording import Wording\ntry: Wording.open().reply('', '', 9)\nexcept Exception as error: print(error)"
