@@ -665,6 +665,8 @@ def judge(use: Facts, knowledge: Knowledge) -> Judgement:
         The outcome with its derivation: premises first, the deciding rule last.
     """
     facts: dict[str, Value] = dict(use)
+    if facts.get("act") == "touch" and "memory.pool" in facts:
+        facts.setdefault("memory.place", "pool")  # a block whose pool is known lies in no user buffer
     place = Place(facts, knowledge)
     place.settle()
     steps, assumed, contradictions = list(place.steps), dict(place.assumed), list(place.contradictions)
@@ -953,7 +955,8 @@ def decide(uses: Sequence[Facts], knowledge: Knowledge, proposed: str = "", expl
         if outcome == "undetermined" and pool in ("n/a", "paged_ok"):
             pool = "depends"
         elif outcome == "forbidden" and pool == "n/a":
-            pool = "nonpaged_required"
+            in_pool = [judge(with_pool({**uses[number], "memory.place": "pool"}, "paged"), knowledge) for number in placed]
+            pool = "n/a" if worst(in_pool) == "allowed" else "nonpaged_required"  # where paged pool would do, the place is at fault and not the pool
         if not called and any(uses[number].get("said.pool") == "true" for number in placed):
             called = placed
             placed = {}
