@@ -10,7 +10,7 @@ import pytest
 
 from kb.engine import load_knowledge
 from kb.question import Reader
-from kb.question.reading import FENCE
+from kb.question.pasted import FENCE
 from kb.snippet import review
 from kb.snippet.checks import load_checks
 from kb.snippet.parse import parse

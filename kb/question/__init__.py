@@ -1,5 +1,6 @@
 """A question's text (and what was said before) in, facts, uses and the kind of question out. Nothing is guessed: what is not stated stays unknown."""
 
-from kb.question.reading import Fact, Question, Reader
+from kb.question.reader import Reader
+from kb.question.records import Fact, Question
 
 __all__ = ["Fact", "Question", "Reader"]

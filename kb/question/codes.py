@@ -10,9 +10,14 @@ from kb.terms import Terms
 
 HEX = r"(?:0x)?[0-9a-fA-F`]+h?"
 PARAMETER = re.compile(r"\b(?:arg(?:ument)?|param(?:eter)?|p)\s*\.?\s*#?([1-4])\s*(?:=|:|is|was|of|==)?\s*(?:=\s*)?(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{8,}|\d+)\b", re.I)
-LIST = re.compile(r"\(\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*\)")
+LIST = re.compile(
+    r"\(\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*\)"
+)
 BARE_LIST = re.compile(r"\{\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*\}")
-CODE = re.compile(r"\b(?:(?:bug\s*check|bugcheck|stop(?:\s*code)?|bsod|verifier|blue\s*screen|stop\s*error|code)\s*[:=(]?\s*(?:code\s*)?(0x[0-9a-fA-F]+|[0-9a-fA-F]{1,3})\b|(0x[0-9a-fA-F]{1,8})\b)", re.I)
+CODE = re.compile(
+    r"\b(?:(?:bug\s*check|bugcheck|stop(?:\s*code)?|bsod|verifier|blue\s*screen|stop\s*error|code)\s*[:=(]?\s*(?:code\s*)?(0x[0-9a-fA-F]+|[0-9a-fA-F]{1,3})\b|(0x[0-9a-fA-F]{1,8})\b)",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,10 @@ def read_bugcheck(text: str, named: list[str], terms: Terms) -> BugCheck | None:
     """
     table = terms.tables.get("bugchecks", {})
     by_code = {code_of(row.more.get("code")): row.id for row in table.values()}
-    parameters = {int(found.group(1)): number(found.group(2)) if found.group(2).lower().startswith("0x") or len(found.group(2)) >= 8 else int(found.group(2), 16) for found in PARAMETER.finditer(text)}
+    parameters = {
+        int(found.group(1)): number(found.group(2)) if found.group(2).lower().startswith("0x") or len(found.group(2)) >= 8 else int(found.group(2), 16)
+        for found in PARAMETER.finditer(text)
+    }
     for found in (LIST.search(text), BARE_LIST.search(text)):
         if found and not parameters:
             parameters = {place: number(value) for place, value in enumerate(found.groups(), start=1)}

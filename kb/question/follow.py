@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from kb.question.calls import calls_in, is_asked
+from kb.question.reading import Reading
+from kb.question.records import MEMORY_ACTS, Question, Site, Use
+from kb.question.routines import registered_by
 from kb.question.words import singular
-
-if TYPE_CHECKING:
-    from kb.question.reading import Question, Reading, Site, Use
 
 PLACE_FACTS = ("routine", "irql.lowest", "irql.highest", "lock", "claim.lowest", "claim.highest")
 SUBJECT_FACTS = ("ddi", "acquired", "object", "condition", "pool.argument")
-MEMORY_ACTS = ("allocate", "touch", "free", "store")
+KEPT_ACTS = (*MEMORY_ACTS, "store")  # what a follow-up may ask of the same memory
 LONG = 28  # words up to which `it`, `there` or `and` lean on what was said before
 SHORT = 16  # words up to which a text that is not complete in itself does
 
@@ -27,7 +27,7 @@ def is_follow_up(question: Question, reading: Reading) -> bool:
         return False
     if any(first == 0 for _, first, _ in cues) or cues and len(reading.tokens) <= LONG:
         return True
-    handed = question.kind == "object_storage" and reading.calls() and any(use.get("act") == "touch" for use in question.uses)
+    handed = question.kind == "object_storage" and calls_in(reading) and any(use.get("act") == "touch" for use in question.uses)
     if handed and len(reading.tokens) <= SHORT:
         return True  # "the context I give IoQueueWorkItem": filled where the call is made, which was said before
     placed = any("routine" in use or "irql.highest" in use or "lock" in use for use in question.uses)
@@ -103,7 +103,9 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
     shared = {**earlier.shared, **own_shared}
     kept = tuple(name for name in earlier.shared if name not in own_shared)
     if question.kind == "why" and reading.cues("tell_more") and len(reading.tokens) <= 6 and not question.shared and not question.rows and not question.ddis and not bare:
-        return replace(question, refusal="", kind="why", uses=earlier.uses, ddis=earlier.ddis, rows=earlier.rows, shared=shared, carried=("the whole question",), proposed=earlier.proposed)
+        return replace(
+            question, refusal="", kind="why", uses=earlier.uses, ddis=earlier.ddis, rows=earlier.rows, shared=shared, carried=("the whole question",), proposed=earlier.proposed
+        )
     if question.bugcheck is None and earlier.bugcheck is not None:
         number = re.search(r"\b0x([0-9a-fA-F]+)\b", reading.text)
         if number and not question.ddis:
@@ -151,20 +153,26 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         The uses, the kind of question, and the names of the facts carried over.
     """
     instead = bool(reading.cues("instead"))
-    acquirers = reading.reader.vocabulary.acquirers
+    acquirers = reading.vocabulary.acquirers
     subject = [dict(use) for use in question.uses if any(name in use for name in SUBJECT_FACTS)]
     place = [site.facts() for site in sites if not site.empty()]
-    if not subject and question.ddis and earlier.kind in ("api_irql", "context", "linux", "decision") and not question.asks_pool and question.kind in ("why", "migration", "api_irql", "howto"):
-        subject = [{"act": "call", "ddi": one.value} for one in reading.calls()[:1]]
+    if (
+        not subject
+        and question.ddis
+        and earlier.kind in ("api_irql", "context", "linux", "decision")
+        and not question.asks_pool
+        and question.kind in ("why", "migration", "api_irql", "howto")
+    ):
+        subject = [{"act": "call", "ddi": one.value} for one in calls_in(reading)[:1]]
         if subject and question.kind != "api_irql":
             question = replace(question, kind="api_irql")
-    registering = [one for one in reading.mentions if one.kind == "ddi" and reading.registered(one)]
+    registering = [one for one in reading.mentions if one.kind == "ddi" and registered_by(reading, one)]
     placed = [{name: value for name, value in use.items() if name in PLACE_FACTS} for use in before if any(name in use for name in ("routine", "irql.highest", "lock"))]
     if registering and question.asks_pool and question.kind == "decision" and placed and not reading.cues("only"):
         filled = [{**placed[-1], "act": "touch"}]  # what is handed to such a call is filled where the call is made
         return [*filled, *[dict(use) for use in question.uses]], "decision", ["routine"]
-    memory_before = [use for use in before if use.get("act") in MEMORY_ACTS]
-    held = [use for use in subject if str(use.get("ddi", "")).lower() in acquirers and not any(reading.asked(one) for one in reading.calls())]
+    memory_before = [use for use in before if use.get("act") in KEPT_ACTS]
+    held = [use for use in subject if str(use.get("ddi", "")).lower() in acquirers and not any(is_asked(reading, one) for one in calls_in(reading))]
     if held and memory_before and len(held) == len(subject):
         place.append({"lock": (acquirers[str(held[0]["ddi"]).lower()],)})
         subject = []
@@ -172,27 +180,39 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     words = {token.word for token in reading.tokens}
     if {"without", "no"} & words and "lock" in words and not named and any("lock" in use for use in before):
         return [{name: value for name, value in use.items() if name != "lock"} for use in before], earlier.kind, names_of(before)
-    swap = instead or bool(words & {"use", "actually", "it'", "it"}) and len(reading.tokens) <= 9 and not acquirable(reading) or bool(words & {"swap", "switch", "change", "turn", "replaced", "replace", "becomes", "become"})
-    calls_lock = all(one.value.lower() in acquirers for one in reading.calls())
+    swap = (
+        instead
+        or bool(words & {"use", "actually", "it'", "it"})
+        and len(reading.tokens) <= 9
+        and not acquirable(reading)
+        or bool(words & {"swap", "switch", "change", "turn", "replaced", "replace", "becomes", "become"})
+    )
+    calls_lock = all(one.value.lower() in acquirers for one in calls_in(reading))
     background = [dict(use) for use in earlier.memory if use.get("act") != "store"]
     if swap and named and calls_lock and (any("lock" in use for use in before) or background):
         base = before if any("lock" in use for use in before) else background
         return [{**use, "lock": (named[-1],)} for use in base], "decision" if base is background else earlier.kind, names_of(base)
     duals = {one.first for one in reading.rows("locks")} & {one.first for one in reading.rows("objects")}
-    if duals and words & {"itself", "struct", "structure", "variable", "object"} and not reading.calls() and (memory_before or earlier.kind == "object_storage"):
+    if duals and words & {"itself", "struct", "structure", "variable", "object"} and not calls_in(reading) and (memory_before or earlier.kind == "object_storage"):
         return [{"act": "store", "object": next(one.value for one in reading.rows("objects") if one.first in duals)}], "object_storage", ["lock"]
     taken = [use for use in subject if use.get("act") == "acquire" and "acquired" in use]
-    if taken and len(taken) == len(subject) and memory_before and words & {"take", "taken", "hold", "holding", "acquire", "around", "under", "with"} and not any(reading.asked(one) for one in reading.rows("locks")):
+    if (
+        taken
+        and len(taken) == len(subject)
+        and memory_before
+        and words & {"take", "taken", "hold", "holding", "acquire", "around", "under", "with"}
+        and not any(is_asked(reading, one) for one in reading.rows("locks"))
+    ):
         return [{**use, "lock": tuple(sorted({*(use.get("lock") or ()), str(taken[0]["acquired"])}))} for use in memory_before], "decision", names_of(memory_before)
     stored = next((str(use["object"]) for use in before if use.get("act") == "store" and "object" in use), "")
     if {"protects", "protect", "guards", "guard"} & {token.word for token in reading.tokens} and stored:
         lock = lock_of(reading, stored)
         site = {name: value for one in place for name, value in one.items()}
         return [{**site, "act": "touch", **({"lock": (lock,)} if lock else {})}], "decision", ["object"]
-    if swap and named and before and all(use.get("act") in MEMORY_ACTS for use in before):
+    if swap and named and before and all(use.get("act") in KEPT_ACTS for use in before):
         return [{**use, "lock": (named[-1],)} for use in before], earlier.kind, names_of(before)
     first_one = re.search(r"\bfirst( one)?\b", reading.text, re.I)
-    if first_one and not reading.calls() and any(key == "acquire" for key, _, _ in reading.cues("acts")) and place:
+    if first_one and not calls_in(reading) and any(key == "acquire" for key, _, _ in reading.cues("acts")) and place:
         lock = next((lock_of(reading, row_id) or row_id for table, row_id in reversed(earlier.rows) if table in ("objects", "locks")), "")
         if lock and reading.terms.row("locks", lock) is not None:
             return [{**site, "act": "acquire", "acquired": lock} for site in place], "api_irql", ["lock"]
@@ -202,10 +222,10 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     about += [row.id for row in reading.terms.tables.get("objects", {}).values() if family and family in row.id and "head" in row.id and (not pool or row.id.startswith(pool))]
     if about and {"head", "structure", "descriptor"} & {token.word for token in reading.tokens}:
         return [{"act": "store", "object": about[0]}], "object_storage", ["object"]
-    if earlier.kind == "object_storage" and reading.rows("objects") and not reading.calls() and not place and len(reading.tokens) <= 10:
+    if earlier.kind == "object_storage" and reading.rows("objects") and not calls_in(reading) and not place and len(reading.tokens) <= 10:
         return [{"act": "store", "object": reading.rows("objects")[0].value}], "object_storage", ["act"]
     locks = [use for use in subject if use.get("act") == "acquire" and "acquired" in use]
-    if locks and instead and any("lock" in use for use in before) and not reading.calls():
+    if locks and instead and any("lock" in use for use in before) and not calls_in(reading):
         return [{**use, "lock": (str(locks[0]["acquired"]),)} if "lock" in use else use for use in before], earlier.kind, names_of(before)
     storing = any(key == "store" for key, _, _ in reading.cues("acts"))
     last_lock = next((value for use in reversed(before) if isinstance(value := use.get("lock") or use.get("acquired"), (tuple, str))), None)
@@ -216,10 +236,10 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
             return [{"act": "store", "object": stored}], "object_storage", ["lock"]
     if subject:
         return with_subject(question, reading, subject, [dict(use) for use in earlier.uses])
-    acts = [key for key, _, _ in reading.cues("acts") if key in ("allocate", "touch", "free")]
+    acts = [key for key, _, _ in reading.cues("acts") if key in MEMORY_ACTS]
     seen = [{name: value for name, value in use.items() if name in PLACE_FACTS} for use in earlier.uses if use.get("act") == "context"]
     if not place and not before and seen and (question.asks_pool or acts):
-        touched = [dict(use) for use in question.uses if use.get("act") in MEMORY_ACTS] or [{"act": acts[0] if acts else "touch"}]
+        touched = [dict(use) for use in question.uses if use.get("act") in KEPT_ACTS] or [{"act": acts[0] if acts else "touch"}]
         return [{**seen[-1], **use} for use in touched], "decision", ["routine"]
     if place and before:
         return with_place(question, reading, place, before, acts, earlier)
@@ -296,7 +316,7 @@ def with_subject(question: Question, reading: Reading, subject: list[Use], befor
         for name in kept:
             if name in use and name not in place:
                 place[name] = use[name]
-    others = [dict(use) for use in question.uses if use.get("act") in MEMORY_ACTS]
+    others = [dict(use) for use in question.uses if use.get("act") in KEPT_ACTS]
     return [*({**place, **use} for use in subject), *others], question.kind if question.kind != "out_of_scope" else "api_irql", list(place)
 
 
@@ -313,15 +333,15 @@ def with_place(question: Question, reading: Reading, place: list[Use], before: l
             uses += [{**use, "lock": joint} for use in before] if number == 0 else []
             continue
         base: Use = {name: value for name, value in last.items() if name not in PLACE_FACTS}
-        if acts and base.get("act") in MEMORY_ACTS:
+        if acts and base.get("act") in KEPT_ACTS:
             base["act"] = acts[0]
             base.pop("object", None)
         if base.get("act") == "store":
             base = {"act": acts[0] if acts else "touch"}
-        if base.get("act") in MEMORY_ACTS and adding and number == 0:
+        if base.get("act") in KEPT_ACTS and adding and number == 0:
             uses += before
         uses.append({**base, **site})
     kind = earlier.kind if question.kind in ("decision", "context", "api_irql", "why", "out_of_scope", "object_storage", "howto") else question.kind
-    if any(use.get("act") in ("allocate", "touch", "free") for use in uses) and kind in ("object_storage", "context", "howto"):
+    if any(use.get("act") in MEMORY_ACTS for use in uses) and kind in ("object_storage", "context", "howto"):
         kind = "decision"
     return uses, kind, [name for name in names_of(before) if name not in PLACE_FACTS]

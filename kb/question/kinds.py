@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from kb.question.reading import Reading
+from kb.question.calls import acts_of, calls_in, is_asked
+from kb.question.objects import implied_objects, object_rows, stored_objects
+from kb.question.reading import Reading
+from kb.question.records import MEMORY_ACTS
+from kb.question.routines import registered_by, routine_mentions
 
 
 def out_of_scope(reading: Reading) -> str:
@@ -31,9 +32,8 @@ def out_of_scope(reading: Reading) -> str:
     bugs = reading.rows("bugchecks")
     first = topics[0]
     words = {token.word for token in reading.tokens}
-    windows = [one for one in reading.mentions if one.kind == "ddi" or one.kind == "row" and one.table == "pool_arguments"] or words & {"windows", "wdm", "kmdf", "wdf", "minifilter", "ndis"} - (
-        {"windows"} if first == "other systems" and "no" in words else set()
-    )
+    spoken = {"windows", "wdm", "kmdf", "wdf", "minifilter", "ndis"} - ({"windows"} if first == "other systems" and "no" in words else set())
+    windows = [one for one in reading.mentions if one.kind == "ddi" or one.kind == "row" and one.table == "pool_arguments"] or words & spoken
     if first == "exploits" or first == "other systems" and not windows:
         return first
     if strong or (bugs and first not in ("end-user crash help", "small talk", "GPU memory")):
@@ -63,8 +63,8 @@ def kind_of(reading: Reading) -> str:
     if out_of_scope(reading) and not (reading.bugcheck is not None and reading.bugcheck.parameters):
         return "out_of_scope"
     bugs, linux = reading.rows("bugchecks"), reading.rows("linux")
-    routines, locks, objects = reading.routine_mentions(), reading.rows("locks"), reading.rows("objects")
-    calls = reading.calls()
+    routines, locks, objects = routine_mentions(reading), reading.rows("locks"), reading.rows("objects")
+    calls = calls_in(reading)
     pools = reading.pool_mentions()
     pool_question = bool(reading.cues("pool_question"))
     allocators = reading.rows("allocators")
@@ -78,9 +78,25 @@ def kind_of(reading: Reading) -> str:
     if reasons and not placed and not calls and not bugs and not reading.rows("pool_arguments") and not objects:
         return "why"
     pool_word = bool(reading.cues("pool_word"))
-    legal = bool({"legal", "illegal", "allowed", "callable", "call", "safe", "fine", "ok"} & {token.word for token in reading.tokens}) and placed and not pool_question and not any(key == "store" for key, _, _ in reading.cues("acts"))
-    linked = [row for row in reading.object_rows() if any(one.value in (row.more.get("ddis") or ()) for one in calls)]
-    if linked and not why and not legal and (pools or pool_question or pool_word or any(key == "store" for key, _, _ in reading.cues("acts")) or {"memory", "storage", "pageable"} & {token.word for token in reading.tokens}):
+    legal = (
+        bool({"legal", "illegal", "allowed", "callable", "call", "safe", "fine", "ok"} & {token.word for token in reading.tokens})
+        and placed
+        and not pool_question
+        and not any(key == "store" for key, _, _ in reading.cues("acts"))
+    )
+    linked = [row for row in object_rows(reading) if any(one.value in (row.more.get("ddis") or ()) for one in calls)]
+    if (
+        linked
+        and not why
+        and not legal
+        and (
+            pools
+            or pool_question
+            or pool_word
+            or any(key == "store" for key, _, _ in reading.cues("acts"))
+            or {"memory", "storage", "pageable"} & {token.word for token in reading.tokens}
+        )
+    ):
         return "object_storage"
     if why and starts_why and not (bugs and has(reading, "bugcheck")):
         return "why"
@@ -93,11 +109,11 @@ def kind_of(reading: Reading) -> str:
     storing = any(key == "store" for key, _, _ in reading.cues("acts"))
     if "where" in {token.word for token in reading.tokens} and any(key == "allocate" for key, _, _ in reading.cues("acts")) and not routines:
         storing = pool_question = True  # "any constraint on where it's allocated?"
-    if not objects and (pool_question or pools) and reading.implied_objects():
+    if not objects and (pool_question or pools) and implied_objects(reading):
         return "object_storage"
-    objects = reading.stored_objects()
+    objects = stored_objects(reading)
     if objects and (not calls or storing and (pools or pool_question)) and (storing or pools or pool_question or reading.named_facts("memory.place")):
-        doing = [key for key, _, _ in reading.cues("acts") if key in ("touch", "free", "allocate")]
+        doing = [key for key, _, _ in reading.cues("acts") if key in MEMORY_ACTS]
         beside = {reading.numbers[one.first] for one in (*pools, *reading.named_facts("memory.place"))}
         if objects[0].first <= 1 and (pools or pool_question) and not calls:
             return "object_storage"
@@ -108,25 +124,32 @@ def kind_of(reading: Reading) -> str:
     if has(reading, "howto") and not pool_question:
         return "howto"
     special = [one for one in reading.rows("pool_arguments") if not any(one.first == pool.first for pool in pools)]
-    acting = any(key in ("allocate", "touch", "free") for key, _, _ in reading.cues("acts"))
+    acting = any(key in MEMORY_ACTS for key, _, _ in reading.cues("acts"))
     if reading.rows("pool_arguments") and not calls and not routines and (reading.named_facts("windows") or special or not (pool_question or acting)):
         return "migration"
     irql_question = bool(reading.cues("irql_question"))
-    held = [one for one in calls if one.value.lower() in reading.reader.vocabulary.acquirers or one.value.lower() in reading.reader.vocabulary.releasers]
-    if calls and len(held) == len(calls) and (pools or pool_question or pool_word) and not any(reading.asked(one) for one in calls):
+    held = [one for one in calls if one.value.lower() in reading.vocabulary.acquirers or one.value.lower() in reading.vocabulary.releasers]
+    if calls and len(held) == len(calls) and (pools or pool_question or pool_word) and not any(is_asked(reading, one) for one in calls):
         return "decision"
     if routines and (pool_word or any(key == "allocate" for key, _, _ in reading.cues("acts"))) and not calls and not irql_question and not has(reading, "context"):
         return "decision"
-    if calls and all(reading.registered(one) for one in calls) and (pools or pool_question or pool_word):
+    if calls and all(registered_by(reading, one) for one in calls) and (pools or pool_question or pool_word):
         return "decision"
-    if calls and any(reading.acts_of(one.value) for one in calls) and (pools or pool_question) and (routines or any(one.kind == "irql" for one in reading.mentions)):
+    if calls and any(acts_of(reading, one.value) for one in calls) and (pools or pool_question) and (routines or any(one.kind == "irql" for one in reading.mentions)):
         return "decision"
-    level = irql_question or placed or {"ok", "forbidden", "allowed", "legal", "illegal", "safe", "callable", "fine", "possible", "valid"} & {token.word for token in reading.tokens} or any(reading.asked(one) for one in calls) or reading.cues("irql_question") or reading.cues("exist")
+    level = (
+        irql_question
+        or placed
+        or {"ok", "forbidden", "allowed", "legal", "illegal", "safe", "callable", "fine", "possible", "valid"} & {token.word for token in reading.tokens}
+        or any(is_asked(reading, one) for one in calls)
+        or reading.cues("irql_question")
+        or reading.cues("exist")
+    )
     if calls and not level and not pools and not pool_question:
         if has(reading, "howto"):
             return "howto"
         words = {token.word for token in reading.tokens}
-        if any(reading.acts_of(one.value) for one in calls) or words & {"successor", "old", "new", "switch", "since"}:
+        if any(acts_of(reading, one.value) for one in calls) or words & {"successor", "old", "new", "switch", "since"}:
             return "migration"
         return "why" if len(reading.tokens) > 6 else "api_irql"
     if calls and not (pool_question and (pools or allocators)):
@@ -149,4 +172,4 @@ def kind_of(reading: Reading) -> str:
         return "object_storage"
     if {"memory", "buffer", "allocation", "allocate", "pool"} & {token.word for token in reading.tokens}:
         return "decision"
-    return "decision" if any(key in ("allocate", "free", "touch") for key, _, _ in reading.cues("acts")) else "why"
+    return "decision" if any(key in MEMORY_ACTS for key, _, _ in reading.cues("acts")) else "why"

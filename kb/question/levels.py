@@ -1,0 +1,98 @@
+"""Levels named in, IRQL ranges out: each a place, or a claim about a routine."""
+
+from __future__ import annotations
+
+from kb.question.calls import calls_in
+from kb.question.reading import Reading
+from kb.question.words import Mention
+from kb.terms import LEVELS, rank
+
+
+def level_ranges(reading: Reading) -> list[tuple[Mention, str, str, bool]]:
+    """IRQLs named: mention, lowest, highest, and whether it is a claim about a routine rather than a place."""
+    ups = [(first, last) for _, first, last in reading.cues("irql_up_to")]
+    froms = [(first, last) for _, first, last in reading.cues("irql_from")]
+    claims = [(first, last) for _, first, last in reading.cues("claim")]
+    found = []
+    unsure = reading.unsure_clauses()
+    levels = [one for one in reading.mentions if one.kind == "irql"]
+    asked = set()
+    for one, other in zip(levels, levels[1:], strict=False):
+        if one.value != other.value and {token.word for token in reading.tokens[one.last + 1 : other.first]} & {"or", "/"}:
+            asked |= {one.first, other.first}  # "passive or dispatch?" asks
+    for one in reading.mentions:
+        bound = compared_range(reading, one) if one.kind == "irql" and one.first not in asked and one.clause not in unsure else None
+        if bound is not None:
+            found.append((one, *bound, False))
+            continue
+        if one.kind != "irql" or one.negated or one.first in asked or one.clause in unsure:
+            continue
+        if any(last < one.first <= last + 3 and reading.numbers[first] == one.clause for _, first, last in reading.cues("quoting")):
+            continue  # "the page says <= APC_LEVEL" quotes, it places nothing
+        level = one.value
+        low = high = level
+        said = {reading.tokens[at].word for at in range(one.first, one.last + 1)}
+        before = range(max(0, one.first - 3), one.first)
+        if said & {"below", "<", "less", "under"} or any(last in before or (one.last < first <= one.last + 3) for first, last in ups):
+            low = "PASSIVE_LEVEL"
+        elif any(last in before or (one.last < first <= one.last + 3) for first, last in froms):
+            high = "HIGH_LEVEL"
+        elif said & {"above", "greater", "higher"}:
+            high = level
+        claim = any(last in range(max(0, one.first - 4), one.first + 1) and reading.numbers[first] == one.clause for first, last in claims)
+        claim = claim or bool(said & {"alway", "always", "guaranteed"})
+        leaning = {reading.tokens[at].word for at in range(max(0, one.first - 2), one.first)}
+        if (
+            one.first == one.last
+            and reading.tokens[one.first].word in ("passive", "dispatch")
+            and not reading.tokens[one.first].text.isupper()
+            and not leaning & {"at", "=", "irql", "in", "is", "are", "or", "alway", "be", "from", "to", "and", "then", "a"}
+        ):
+            if not (one.first and reading.tokens[one.first - 1].text in (",", "?", ":", "(")) and one.first:
+                continue  # "we dispatch requests", "the passive voice"
+        if said & {"any", "every"}:
+            low = "PASSIVE_LEVEL"
+        if said & {"above"} and one.first and reading.tokens[one.first - 1].word == "or":
+            low, high = LEVELS[max(0, rank(level) - 1)], "HIGH_LEVEL"  # "at or above DISPATCH_LEVEL" includes it
+        if level == "PASSIVE_LEVEL" and leaning & {"above", "over", ">", "than"}:
+            continue  # "above PASSIVE_LEVEL" leaves the level open
+        if any(call.clause == one.clause and call.last < one.first for call in calls_in(reading)) and not any(
+            row.clause == one.clause and row.last < one.first for row in reading.rows("routines")
+        ):
+            claim = False  # "can X be called at DISPATCH_LEVEL" asks of the call there
+        following = {token.word for token in reading.tokens[one.last + 1 : one.last + 4]}
+        leading = {token.word for token in reading.tokens[max(0, one.first - 8) : one.first]}
+        if "so" in following or leading & {"since", "because"} and level in ("PASSIVE_LEVEL", "APC_LEVEL"):
+            claim = True  # "FilterOidRequest at passive, so ..." is a premise, to be compared with what is documented
+        alone = one.first == one.last and reading.tokens[one.first].word in ("passive", "dispatch")
+        if alone and not {reading.tokens[at].word for at in before} & {"at", "=", "irql", "in"}:
+            claim = True  # "is it passive?", "then passive too": said of the routine, not a place
+        found.append((one, low, high, claim))
+    return found
+
+
+def compared_range(reading: Reading, mention: Mention) -> tuple[str, str] | None:
+    """
+    The range that a comparison before a level states: `> APC_LEVEL`, `lower than DISPATCH_LEVEL`, `not above APC_LEVEL`.
+
+    Returns:
+        Lowest and highest; None when no comparison stands there, or it is part of the level's own phrase and not denied.
+    """
+    words = [token.word for token in reading.tokens[max(0, mention.first - 4) : mention.first]]
+    said = {reading.tokens[at].word for at in range(mention.first, mention.last + 1)}
+    last, before = (words[-1] if words else ""), (words[-2] if len(words) > 1 else "")
+    denied = bool({"not", "never", "nothing", "no", "doesn't", "isn't"} & set(words[-3:]))
+    level = rank(mention.value)
+    if denied and said & {"above", "greater", "higher"}:
+        return "PASSIVE_LEVEL", LEVELS[max(0, level - 1)]
+    if said & {"above", "below", "greater", "higher", "less", "under", "<"}:
+        return None  # the phrase's own level has it already
+    above = last in (">", "above", "over") or last == "than" and before in ("higher", "greater", "more")
+    below = last in ("<", "below", "under", "beneath") or last == "than" and before in ("lower", "less")
+    if above and not (before == "or" or "or" in words[-2:]):
+        if denied:
+            return "PASSIVE_LEVEL", mention.value
+        return None if level == 0 else (LEVELS[min(level + 1, 4)],) * 2
+    if below and level > 0 and "or" not in words[-2:]:
+        return (mention.value, mention.value) if denied else ("PASSIVE_LEVEL", LEVELS[level - 1])
+    return None

@@ -1,0 +1,90 @@
+"""Mentions in, locks that are held out: named ones, those that a documented routine acquires, and whether an unnamed one is spoken of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kb.question.calls import calls_in, is_asked
+from kb.question.reading import Reading
+from kb.question.words import Mention
+
+HELD_NEAR = 6  # words between "holding" and the lock it governs
+STRONG_HELD = ("under", "holding", "while", "inside", "within", "protected", "guarded", "held", "behind", "between", "owning", "hold", "with", "holds")
+
+
+def held_locks(reading: Reading, subjects: set[int]) -> list[Mention]:
+    """Locks and regions that are held where the acts happen; *subjects* are mentions asked about themselves."""
+    held_cues = [(first, last) for _, first, last in reading.cues("held")]
+    found = []
+    calls = calls_in(reading)
+    for one in reading.rows("locks") + acquiring_ddis(reading):
+        if one.first in subjects:
+            continue
+        behind = {token.word for token in reading.tokens[one.last + 1 : one.last + 4]}
+        ahead = {token.word for token in reading.tokens[max(0, one.first - 3) : one.first]}
+        if (
+            behind & {"released", "dropped", "removed", "gone"}
+            and behind & {"is", "wa", "was", "been", "before"}
+            or ahead & {"replaced", "replace", "removed", "dropped"}
+            and "by" not in ahead
+        ):
+            continue
+        if {token.word for token in reading.tokens[one.last + 1 : one.last + 3]} & {"protect", "guard", "serialize", "cover"} or {"locked", "region"} & set(
+            one.words.lower().split()
+        ):
+            found.append(one)
+            continue
+        named = next((call for call in calls if call.first == one.first), None)
+        if named is not None and is_held(reading, named, calls):
+            found.append(one)
+            continue
+        if any(one.first - HELD_NEAR <= last < one.first and reading.numbers[first] == one.clause for first, last in held_cues) or any(
+            one.last < first <= one.last + 2 and reading.tokens[first].word in ("held", "hold", "taken", "acquired", "owned") for first, _ in held_cues
+        ):
+            found.append(one)
+    return found
+
+
+def acquiring_ddis(reading: Reading) -> list[Mention]:
+    """Documented routines that acquire a lock, as mentions of that lock."""
+    found = []
+    for one in reading.mentions:
+        if one.kind == "ddi" and not one.negated and one.value.lower() in reading.vocabulary.acquirers:
+            found.append(replace(one, kind="row", table="locks", value=reading.vocabulary.acquirers[one.value.lower()]))
+    return found
+
+
+def is_held(reading: Reading, mention: Mention, calls: list[Mention]) -> bool:
+    """Whether an acquiring routine is named as what is held, rather than as what is asked about."""
+    if mention.value.lower() not in reading.vocabulary.acquirers:
+        return False
+    if held_by_cue(reading, mention) and not is_asked(reading, mention):
+        return True
+    lock = reading.vocabulary.acquirers[mention.value.lower()]
+    ends = [one.first for one in reading.mentions if one.kind == "ddi" and one.first > mention.last and reading.vocabulary.releasers.get(one.value.lower()) == lock]
+    if ends and any(mention.last < one.first < ends[0] for one in calls):
+        return True  # acquire, call, release: the call is made under the lock
+    if (reading.speaks_of_pool() or reading.cues("pool_word")) and not is_asked(reading, mention):
+        return True  # a question about memory names the lock that is held around it
+    later = [one for one in calls if one.first > mention.last and one.value.lower() not in reading.vocabulary.acquirers]
+    return bool(later) and bool({token.word for token in reading.tokens[mention.last + 1 : later[0].first]} & {"then", "and", "before", "around", "followed", "+"})
+
+
+def held_by_cue(reading: Reading, mention: Mention) -> bool:
+    """Whether a strong word such as `under` or `holding` stands just before the mention."""
+    before = reading.tokens[max(0, mention.first - HELD_NEAR) : mention.first]
+    return any(token.word in STRONG_HELD and reading.numbers[mention.first] == reading.numbers[reading.tokens.index(token)] for token in before)
+
+
+def unnamed_lock(reading: Reading) -> bool:
+    """Whether the text speaks of a lock without saying which: it may be a spin lock, so the IRQL under it stays unknown."""
+    covered = {at for one in reading.mentions if one.table in ("locks", "objects") or one.kind == "ddi" for at in range(one.first, one.last + 1)}
+    denied = {reading.numbers[first] for _, first, _ in reading.cues("negation")}
+    named = bool(reading.rows("locks") or acquiring_ddis(reading))
+    return not named and any(
+        token.word == "lock"
+        and at not in covered
+        and reading.numbers[at] not in denied
+        and {one.word for one in reading.tokens[max(0, at - 4) : at]} & {"under", "by", "holding", "hold", "with", "inside", "a", "the", "my"}
+        for at, token in enumerate(reading.tokens)
+    )

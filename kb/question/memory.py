@@ -1,0 +1,84 @@
+"""Places in, uses of the memory asked about out: allocated, touched, freed."""
+
+from __future__ import annotations
+
+from kb.question.calls import acts_of
+from kb.question.locks import unnamed_lock
+from kb.question.places import done_elsewhere
+from kb.question.reading import Reading
+from kb.question.records import MEMORY_ACTS, Site, Use
+from kb.question.routines import registered_routines, unread_place
+
+
+def memory_uses(reading: Reading, subjects: list[tuple[str, str]], sites: list[Site], base: Use) -> list[Use]:
+    """The uses of the memory asked about: at each place, what the clause says is done there."""
+    base = {name: value for name, value in base.items() if name != "memory.pool"}
+    if reading.pool_mentions() and base.get("memory.place") in ("user_buffer", "stack"):
+        del base["memory.place"]  # the other end of a copy
+    called = {act for _, name in subjects for act in acts_of(reading, name)}
+    acts_in_text = tuple(dict.fromkeys(key for key, _, _ in reading.cues("acts") if key in MEMORY_ACTS))
+    uses: list[Use] = []
+    named = {site.routine for site in sites}
+    for routine in registered_routines(reading):
+        if routine not in named:
+            uses.append({**base, "routine": routine, "act": "touch"})  # what is handed to the callback is touched in it
+    for site in sites:
+        acts = tuple(dict.fromkeys((*(act for act in site.acts if act in MEMORY_ACTS), *sorted(called))))
+        if not acts:
+            here = tuple(dict.fromkeys(key for key, first, last in reading.cues("acts") if key in MEMORY_ACTS and not done_elsewhere(reading, key, first, last, site)))
+            acts = here if len(sites) == 1 and here else ("touch",)
+        for act in acts:
+            uses.append({**base, **site.facts(), "act": act})
+        if acts == ("allocate",) and used_on_the_spot(reading):
+            uses.append({**base, **site.facts(), "act": "touch"})
+    if not uses:
+        return [{**base, "act": "touch"}]
+    if unread_place(reading) or unnamed_lock(reading) and not any("lock" in use for use in uses):
+        uses.append({**base, "act": "touch"})
+    if not any(use["act"] == "touch" for use in uses) and not used_on_the_spot(reading) and "free" not in acts_in_text:
+        uses.append({**base, "act": "touch"})
+    unique: list[Use] = []
+    for use in uses:
+        if use not in unique:
+            unique.append(use)
+    return unique
+
+
+def used_on_the_spot(reading: Reading) -> bool:
+    """Whether the memory is used only where it is allocated: a temporary or scratch buffer, freed before return."""
+    words = {token.word for token in reading.tokens}
+    return bool(reading.cues("only")) or bool(words & {"temp", "scratch", "temporary", "need", "needs"})
+
+
+def given_pool(reading: Reading) -> str:
+    """The pool that the allocator named always gives, when the text asks of touching what it gave; empty when it gives a choice."""
+    if reading.speaks_of_pool():
+        return ""
+    for one in reading.rows("allocators"):
+        row = reading.terms.row("allocators", one.value)
+        if row is not None and row.more.get("gives") in ("paged", "nonpaged") and not row.more.get("place"):
+            return str(row.more["gives"])
+    return ""
+
+
+def pool_asked(reading: Reading, kind: str) -> bool:
+    """Whether memory of some pool is what the question is about."""
+    return bool(kind == "decision" or reading.speaks_of_pool() or reading.cues("pool_word") or reading.rows("allocators"))
+
+
+def about_memory(reading: Reading, kind: str, sites: list[Site]) -> bool:
+    """Whether a question of this kind is also about memory, which is then used at the places it names."""
+    if kind in ("decision", "linux", "context"):
+        here = {site.clause for site in sites}
+        acts = {key for key, first, _ in reading.cues("acts") if reading.numbers[first] in here}
+        if kind == "context":
+            return reading.speaks_of_pool() or bool(reading.cues("pool_word") or acts.intersection(MEMORY_ACTS))
+        return pool_asked(reading, kind) or "touch" in acts
+    return kind in ("api_irql", "howto", "migration") and bool(sites) and reading.speaks_of_pool()
+
+
+def linux_allocates(reading: Reading) -> bool:
+    """Whether the Linux terms named allocate memory."""
+    allocators = {name for row in reading.terms.tables.get("allocators", {}).values() for name in row.names}
+    rows = [reading.terms.row("linux", one.value) for one in reading.rows("linux")]
+    return any(row is not None and not row.more.get("routine") and allocators & {str(name) for name in row.more.get("windows") or ()} for row in rows)

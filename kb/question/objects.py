@@ -1,0 +1,71 @@
+"""Mentions in, kernel objects out whose storage the text speaks of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kb.question.calls import calls_in
+from kb.question.locks import held_by_cue
+from kb.question.reading import Reading
+from kb.question.words import Mention
+from kb.terms import Row
+
+LINKED_LENGTH = 34  # words up to which an object named beside a routine that takes it is what the question is about
+
+
+def object_rows(reading: Reading) -> list[Row]:
+    """Rows of the objects named."""
+    long = len(reading.tokens) > LINKED_LENGTH
+    found = [
+        reading.terms.row("objects", one.value) for one in stored_objects(reading) if not long or "_" in one.words or one.words[1:] != one.words[1:].lower() and len(one.words) > 6
+    ]
+    return [row for row in found if row is not None]
+
+
+def stored_objects(reading: Reading) -> list[Mention]:
+    """Objects whose storage the text speaks of; a lock that only protects something is not one."""
+    locks = {one.first for one in reading.rows("locks")}
+    storing = {reading.numbers[first] for key, first, _ in reading.cues("acts") if key == "store"}
+    words = {token.word for token in reading.tokens}
+    short = len(reading.tokens) <= 18 or "storage" in words or bool(words & {"where"}) and bool(words & {"allocated", "live", "put", "stored", "reside", "kept", "allocate"})
+    placed = {reading.numbers[one.first] for one in (*reading.pool_mentions(), *reading.named_facts("memory.place"))}
+    found = []
+    for one in reading.rows("objects"):
+        after = {token.word for token in reading.tokens[one.last + 1 : one.last + 4]}
+        if one.first in locks and (after & {"protect", "guard", "held", "serialize"} or held_by_cue(reading, one)):
+            continue
+        inside = [token.word for token in reading.tokens[one.last + 1 : one.last + 3]]
+        offered = one.first <= 1 and any(0 < pool.first - one.last <= 6 for pool in reading.pool_mentions())
+        lies = len(inside) == 2 and inside[0] in ("in", "inside", "within") and inside[1] in ("a", "my", "the", "our", "paged", "nonpaged", "this")
+        if one.first not in locks or one.clause in storing or short or one.clause in placed or lies or offered:
+            found.append(one)
+    return found
+
+
+def implied_objects(reading: Reading) -> list[Mention]:
+    """Objects that a routine's name and one word imply: the `context` handed to a routine that takes one."""
+    words = {token.word for token in reading.tokens}
+    found = []
+    for one in calls_in(reading):
+        for row in reading.terms.tables.get("objects", {}).values():
+            if one.value in (row.more.get("ddis") or ()) and ("context" in row.id and words & {"context", "ctx"} or "Init" in one.value):
+                found.append(replace(one, kind="row", table="objects", value=row.id))
+    return found
+
+
+def allocated_objects(reading: Reading) -> list[str]:
+    """Objects that the text says are allocated: `I allocate the WNODE_EVENT_ITEM`."""
+    locks = {one.first for one in reading.rows("locks")}
+    ends = [last for key, _, last in reading.cues("acts") if key == "allocate"]
+    return list(dict.fromkeys(one.value for one in reading.rows("objects") if one.first not in locks and any(0 < one.first - last <= 3 for last in ends)))
+
+
+def place_is_alternative(reading: Reading) -> bool:
+    """Whether a place is offered beside a pool (`stack, paged, nonpaged?`) rather than stated."""
+    for place in reading.named_facts("memory.place"):
+        for pool in reading.pool_mentions():
+            first, second = sorted((place, pool), key=lambda one: one.first)
+            between = {token.word for token in reading.tokens[first.last + 1 : second.first]}
+            if between and between <= {",", "or", "must", "be", "/", "paged", "nonpaged", "from"}:
+                return True
+    return False

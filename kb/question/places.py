@@ -1,0 +1,178 @@
+"""Routines, levels and held locks in, places out: where something happens, and which acts of a clause belong there."""
+
+from __future__ import annotations
+
+from kb.question.calls import acts_of
+from kb.question.levels import level_ranges
+from kb.question.locks import held_locks
+from kb.question.reading import Reading
+from kb.question.records import Site
+from kb.question.routines import is_implemented, routine_mentions
+
+
+def sites_in(reading: Reading, subjects: set[int]) -> list[Site]:
+    """Every place the text names, one a clause and routine, in order."""
+    by_clause = routine_sites(reading, subjects)
+    add_levels(reading, by_clause)
+    add_locks(reading, subjects, by_clause)
+    add_acts(reading, by_clause)
+    ordered = [site for number in sorted(by_clause) for site in by_clause[number]]
+    return merge_locks([site for site in ordered if not site.empty()])
+
+
+def routine_sites(reading: Reading, subjects: set[int]) -> dict[int, list[Site]]:
+    """The routines named, by clause."""
+    by_clause: dict[int, list[Site]] = {}
+    last = -9
+    for one in routine_mentions(reading):
+        leading = {token.word for token in reading.tokens[max(0, one.first - 4) : one.first]}
+        if leading & {"since", "because"} and one.table == "routines" and reading.numbers[one.first] > 0 and by_clause:
+            continue  # "PASSIVE, since pofx uses worker threads" gives a reason, not a place
+        if one.first in subjects or one.first - last <= 1:
+            continue  # "WdfRequestSetCompletionRoutine CompletionRoutine" is one routine
+        last = one.last
+        value = one.value
+        sites = by_clause.setdefault(one.clause, [])
+        if not any(site.routine == value for site in sites):
+            sites.append(Site(one.clause, routine=value, words=[one.words], first=one.first))
+    return by_clause
+
+
+def add_levels(reading: Reading, by_clause: dict[int, list[Site]]) -> None:
+    """Put each level to the routine it is said of, or make it a place of its own."""
+    for one, low, high, claim in level_ranges(reading):
+        near = by_clause.setdefault(one.clause, [])
+        target = near[-1] if near and not near[-1].highest else None
+        if target is not None and target.routine and any(key == "allocate" and target.first < first < one.first for key, first, _ in reading.cues("acts")) and not claim:
+            near.append(Site(one.clause, lowest=low, highest=high, words=[one.words], first=one.first, fixed=("allocate",)))
+            continue  # "the callback gets a context that I allocate at passive": the level is that of the allocation
+        if target is None:
+            before = [site for number, group in by_clause.items() if number < one.clause for site in group if site.routine and not site.highest]
+            gap = one.clause - before[-1].clause if before else 9
+            if before and claim and gap <= 2:
+                target = before[-1]
+        about = next((lock for lock in reading.rows("locks") if lock.clause == one.clause and lock.last < one.first), None)
+        if target is None and about is not None and {token.word for token in reading.tokens[about.last + 1 : one.first]} & {"raise", "raises", "raised", "go", "mean", "set"}:
+            near.append(Site(one.clause, locks=(about.value,), claim=(low, high), words=[about.words, one.words], first=about.first))
+            continue  # "a fast mutex raises to DISPATCH_LEVEL" says something of the lock
+        if target is None and claim and clause_asks(reading, one.clause):
+            continue  # "does it come in at DISPATCH_LEVEL?" asks, it places nothing
+        if target is None:
+            near.append(Site(one.clause, lowest=low, highest=high, words=[one.words], first=one.first))
+        elif claim and target.routine and clause_asks(reading, one.clause):
+            continue  # "guaranteed passive?" asks
+        elif claim and target.routine:
+            target.claim = (low, high)
+            target.words.append(one.words)
+        else:
+            target.lowest, target.highest = low, high
+            target.words.append(one.words)
+
+
+def add_locks(reading: Reading, subjects: set[int], by_clause: dict[int, list[Site]]) -> None:
+    """Put each lock that is held around the places of its clause; alone it is a place too."""
+    for one in held_locks(reading, subjects):
+        beside = by_clause.setdefault(one.clause, [])
+        if beside:
+            for site in beside:
+                site.locks = tuple(sorted({*site.locks, one.value}))
+                site.words.append(one.words)
+        else:
+            beside.append(Site(one.clause, locks=(one.value,), words=[one.words], first=one.first))
+
+
+def add_acts(reading: Reading, by_clause: dict[int, list[Site]]) -> None:
+    """Give each place the acts of its clause that happen there, and empty those where something else happens."""
+    for number, group in by_clause.items():
+        for site in group:
+            site.acts = tuple(
+                dict.fromkeys(
+                    key
+                    for key, first, last in reading.cues("acts")
+                    if reading.numbers[first] == number and not done_elsewhere(reading, key, first, last, site) and site is nearest(group, first)
+                )
+            )
+            site.acts = site.fixed or site.acts
+            if any(site.first > last and reading.numbers[first] == number and site.first - last <= 5 for _, first, last in reading.cues("other_acts")) and not site.locks:
+                site.routine = site.lowest = site.highest = ""  # "the last reference was dropped in a post-op": not what touches the memory
+            if of_another_call(reading, site):
+                site.routine = site.lowest = site.highest = ""
+            if only_signals(reading, site):
+                site.routine = site.lowest = site.highest = ""
+                site.locks = ()
+
+
+def clause_asks(reading: Reading, clause: int) -> bool:
+    """Whether a clause asks: it begins with `does`, `is`, `can` and the like, or its end is a question mark."""
+    inside = [at for at in range(len(reading.tokens)) if reading.numbers[at] == clause]
+    if not inside:
+        return False
+    first = next((reading.tokens[at].word for at in inside if reading.tokens[at].word not in (".", ",", "(", ")", ":", "and", "or", "-", "?", ";")), "")
+    after = reading.tokens[inside[-1] + 1].text if inside[-1] + 1 < len(reading.tokens) else ""
+    return first in ("does", "doe", "is", "are", "can", "do", "will", "may", "must") or after == "?"
+
+
+def done_elsewhere(reading: Reading, act: str, first: int, last: int, site: Site) -> bool:
+    """Whether an `allocated` in the clause speaks of another place: `the struct that StartDevice allocated`."""
+    if act != "allocate" or reading.tokens[last].text.lower() not in ("allocated", "created", "obtained", "allocate"):
+        return False
+    following = {token.word for token in reading.tokens[last + 1 : last + 5]}
+    if first and reading.tokens[first - 1].word in ("i", "we", "driver") and site.first < first and not following & {"there", "here", "in"}:
+        return True  # "it looks up a table that I allocate from pool"
+    return site.first < first and not following & {"there", "here"} and reading.tokens[first - 1].word not in ("get", "is", "are", "be", "was", "being") if first else False
+
+
+def of_another_call(reading: Reading, site: Site) -> bool:
+    """Whether a site is where some other routine is told to be called: `FltReleaseContext may be called at dispatch in my post-op`."""
+    for one in reading.mentions:
+        if one.kind == "ddi" and one.clause == site.clause and one.last < site.first and not is_implemented(reading, one):
+            between = [token.word for token in reading.tokens[one.last + 1 : min(one.last + 5, site.first)]]
+            if {"called", "happen", "happened"} & set(between) and not acts_of(reading, one.value):
+                return True
+    return False
+
+
+def only_signals(reading: Reading, site: Site) -> bool:
+    """Whether the text denies that the site touches the memory: `a DPC moves the pointer, it does not dereference it`."""
+    for _, first, last in reading.cues("negation"):
+        number = reading.numbers[first]
+        if number not in (site.clause, site.clause + 1) or first < site.first:
+            continue
+        acts = {reading.tokens[at].word for at in range(last + 1, min(last + 4, len(reading.tokens)))}
+        if "else" in acts:
+            continue  # "nothing else reads it" denies other places, not this one
+        begins = [token.word for at, token in enumerate(reading.tokens) if reading.numbers[at] == number and token.text[0].isalnum()][:2]
+        if acts & {"dereference", "touch", "access", "read", "look", "use"} and (number == site.clause or bool({"it", "which", "that", "but"} & set(begins))):
+            names = [
+                one for one in reading.mentions if one.kind in ("row", "ddi") and reading.numbers[one.first] == number and one.first > last and one.table in ("routines", "locks")
+            ]
+            if not names:
+                return True
+    return False
+
+
+def nearest(group: list[Site], at: int) -> Site:
+    """The site of a clause that an act belongs to: with several routines the one whose name stands nearest, the one before it in doubt."""
+    routines = [site for site in group if site.routine]
+    if len(routines) < 2:
+        return group[0] if len(group) == 1 else min(group, key=lambda site: (not site.routine, abs(site.first - at)))
+    return min(routines, key=lambda site: (abs(site.first - at), site.first > at))
+
+
+def merge_locks(sites: list[Site]) -> list[Site]:
+    """Join a place that is only a lock with its neighbor: `in my completion routine, while holding a spin lock`."""
+    out: list[Site] = []
+    for site in sites:
+        if site.locks and not site.routine and not site.highest and out and site.clause - out[-1].clause <= 1:
+            out[-1].locks = tuple(sorted({*out[-1].locks, *site.locks}))
+            out[-1].words += site.words
+        elif out and out[-1].locks and not out[-1].routine and not out[-1].highest and site.clause - out[-1].clause <= 1 and not site.locks:
+            site.locks = out[-1].locks
+            site.words = out[-1].words + site.words
+            out[-1] = site
+        elif out and site.highest and not site.fixed and not site.routine and out[-1].routine and not out[-1].highest and not out[-1].claim and site.clause - out[-1].clause <= 1:
+            out[-1].lowest, out[-1].highest = site.lowest, site.highest
+            out[-1].words += site.words
+        else:
+            out.append(site)
+    return out

@@ -1,0 +1,52 @@
+"""A text in, the facts out that hold for the whole of it: arguments, versions, models, and a pool when exactly one is named."""
+
+from __future__ import annotations
+
+from kb.question.calls import calls_in
+from kb.question.codes import argument_facts
+from kb.question.reading import Reading
+from kb.question.records import Fact
+
+
+def shared_facts(reading: Reading) -> tuple[dict[str, str], list[Fact]]:
+    """Facts that hold for the whole question, by name, and each with the words that state it."""
+    shared: dict[str, str] = {}
+    facts: list[Fact] = []
+    called = {one.first for one in calls_in(reading)}
+    for name in reading.terms.facts:
+        if name == "memory.pool":
+            continue
+        values = [one for one in reading.named_facts(name) if one.first not in called]
+        if values and len({one.value for one in values}) == 1:
+            shared[name] = values[0].value
+            facts.append(Fact(name, values[0].value, None, values[0].words))
+    for one in reading.mentions:
+        if one.kind == "fact" and one.negated and one.table in ("memory.locked", "io.paging", "argument.wait") and one.table not in shared:
+            opposite = {"true": "false", "false": "true"}.get(one.value)
+            if opposite:
+                shared[one.table] = opposite
+                facts.append(Fact(one.table, opposite, None, "not " + one.words))
+    for one in reading.rows("locks", negated=True):
+        row = reading.terms.row("locks", one.value)
+        if one.negated and row is not None and row.more.get("apcs") in ("normal_disabled", "all_disabled") and not row.more.get("held") and not row.more.get("storage"):
+            shared.setdefault("apcs", "enabled")
+            facts.append(Fact("apcs", "enabled", None, "not " + one.words))
+    for one in calls_in(reading):
+        ddi = reading.ddi_table.find(one.value)
+        if ddi is not None and "argument.wait" not in shared and any("argument.wait" in row.when for row in ddi.rows):
+            at = next((place for place in range(one.last + 1, len(reading.tokens)) if reading.tokens[place].text in ("TRUE", "FALSE")), -1)
+            literal = reading.tokens[at].text if at >= 0 else ""
+            if literal and {token.word for token in reading.tokens[max(0, at - 2) : at]} & {"not", "isn't"}:
+                literal = "FALSE" if literal == "TRUE" else "TRUE"
+            if literal:
+                shared["argument.wait"] = literal.lower()
+                facts.append(Fact("argument.wait", literal.lower(), None, reading.tokens[at].text))
+            break
+    for name, (value, written) in argument_facts(reading.text, reading.terms).items():
+        shared[name] = value
+        facts.append(Fact(name, value, None, written))
+    pools = {one.value for one in reading.pool_mentions()}
+    if len(pools) == 1:
+        shared["memory.pool"] = pools.pop()
+        facts.append(Fact("memory.pool", shared["memory.pool"], None, reading.pool_mentions()[0].words))
+    return shared, facts

@@ -1,0 +1,61 @@
+"""Calls, locks and objects in, what the question asks about out."""
+
+from __future__ import annotations
+
+from kb.question.calls import calls_in, is_asked, is_wait, sentence_asks
+from kb.question.locks import held_by_cue, is_held
+from kb.question.objects import implied_objects, object_rows, stored_objects
+from kb.question.reading import Reading
+from kb.question.routines import registered_by
+
+
+def subjects_of(reading: Reading, kind: str) -> tuple[list[tuple[str, str]], set[int]]:
+    """
+    What is called, acquired, waited for or stored: pairs of (`ddi` | `lock` | `object`, name), and the tokens that name them.
+
+    A routine that acquires a lock is a subject only when nothing else is called under it.
+    """
+    calls = calls_in(reading)
+    chosen = [one for one in calls if not is_held(reading, one, calls)] or (calls[:1] if kind != "decision" and not reading.speaks_of_pool() else [])
+    if kind in ("decision", "context") or kind == "api_irql" and any(registered_by(reading, one) for one in chosen) and len(chosen) == 1 and reading.speaks_of_pool():
+        chosen = [one for one in chosen if not registered_by(reading, one) or is_asked(reading, one)]
+    asked = [one for one in chosen if sentence_asks(reading, one)]
+    if asked and chosen and not sentence_asks(reading, chosen[0]) and kind in ("api_irql", "linux", "howto"):
+        chosen = asked
+    if kind == "object_storage":
+        linked = {row.id for row in object_rows(reading) if any(one.value in (row.more.get("ddis") or ()) for one in calls_in(reading))}
+        stored = stored_objects(reading)
+        objects = [one for one in reading.rows("objects") if one.value in linked] or stored or reading.rows("objects") or implied_objects(reading)
+        near = [one for one in objects if one.clause == objects[0].clause] if objects else []
+        return [("object", name) for name in dict.fromkeys(one.value for one in near)], {one.first for one in near}
+    if chosen:
+        first = chosen[0]
+        picked = [first]
+        for one in chosen[1:]:
+            between = {token.word for token in reading.tokens[picked[-1].last + 1 : one.first]}
+            if between <= {"/", "and", "or", ",", "+", "&"} and between:
+                picked.append(one)
+        waited = [
+            one
+            for one in reading.rows("locks")
+            if not held_by_cue(reading, one)
+            and (
+                any(name in (reading.terms.tables["locks"][one.value].more.get("acquire") or ()) for name in (pick.value for pick in picked))
+                or reading.terms.tables["locks"][one.value].more.get("may_wait") is True
+                and any(is_wait(reading, pick.value) for pick in picked)
+            )
+        ]
+        return (
+            [*(("ddi", one.value) for one in dict.fromkeys(picked)), *(("lock", one.value) for one in waited[:1])],
+            {one.first for one in (*picked, *waited)},
+        )
+    touching = {reading.numbers[first] for key, first, _ in reading.cues("acts") if key == "touch"}
+    locks = [
+        one
+        for one in reading.rows("locks")
+        if (not held_by_cue(reading, one) or is_asked(reading, one))
+        and not (one.clause in touching and any(reading.tokens[at].word == "while" for at in range(one.last + 1, len(reading.tokens)) if reading.numbers[at] == one.clause))
+    ]
+    if locks and kind in ("api_irql", "linux", "context"):
+        return [("lock", one.value) for one in locks[:1]], {one.first for one in locks[:1]}
+    return [], set()

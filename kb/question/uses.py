@@ -1,0 +1,137 @@
+"""Subjects, places and shared facts in, uses out: who does what where."""
+
+from __future__ import annotations
+
+from kb.question.calls import calls_in, is_asked
+from kb.question.conditions import said_condition
+from kb.question.memory import about_memory, given_pool, linux_allocates, memory_uses, pool_asked
+from kb.question.objects import allocated_objects, place_is_alternative
+from kb.question.reading import Reading
+from kb.question.records import MEMORY_ACTS, Site, Use
+from kb.question.routines import registered_routines
+from kb.terms import rank
+
+
+def uses_of(reading: Reading, kind: str, subjects: list[tuple[str, str]], sites: list[Site], shared: dict[str, str]) -> list[Use]:
+    """The uses that the question states, each with the facts of its place."""
+    base: Use = {name: value for name, value in shared.items() if name not in ("driver.model",)}
+    unsure = reading.unsure_clauses()
+    doubted = tuple(sorted({one.table for one in reading.mentions if one.kind == "fact" and reading.doubted(one, unsure)}))
+    if doubted:
+        base["unsure"] = doubted
+    places = [site.facts() for site in sites] or [{}]
+    uses: list[Use] = []
+    existing = exist_uses(reading, subjects, base)
+    if existing and not any(places):
+        return existing
+    if kind == "object_storage" and subjects and subjects[0][0] == "object":
+        base = {name: value for name, value in base.items() if name != "memory.place" or not place_is_alternative(reading)}
+        store: Use = {**base, "act": "store", "object": subjects[0][1]}
+        more = [{**base, "act": "store", "object": name} for what, name in subjects[1:3] if what == "object"]
+        row = reading.terms.row("objects", subjects[0][1])
+        either = row is not None and row.more.get("storage") == "either"
+        return [store, *more, *(memory_uses(reading, [], sites, base) if either and sites else [])]
+    if kind in ("why", "howto", "bugcheck", "migration", "code", "out_of_scope") and not pool_asked(reading, kind):
+        return call_uses(reading, subjects, places, base) if kind in ("howto", "migration") and any(places) else []
+    made = allocated_objects(reading)
+    if made and kind in ("decision", "api_irql") and reading.speaks_of_pool():
+        uses += [{**base, "act": "store", "object": name} for name in made]
+    if kind == "migration" or kind == "howto":
+        wanted = any(is_asked(reading, one) for one in calls_in(reading))
+        uses += call_uses(reading, subjects, places, base) if any(places) and wanted else []
+    elif kind != "decision":
+        uses += call_uses(reading, subjects, places, base)
+    elif subjects:
+        uses += [use for use in call_uses(reading, subjects, places, base) if any(site for site in places if site)]
+    if about_memory(reading, kind, sites):
+        uses += memory_uses(reading, subjects, sites, base)
+    if (kind == "context" or kind == "decision" and not any(use.get("act") == "call" for use in uses)) and not any(use.get("act") == "context" for use in uses):
+        uses += [{**base, **{name: value for name, value in place.items() if name not in ("lock",)}, "act": "context"} for place in places if "routine" in place]
+        if not any("routine" in place for place in places):
+            uses += [{**base, "routine": routine, "act": "context"} for routine in registered_routines(reading)[:1]]
+    if kind == "linux" and any(places) and not any(use.get("act") in MEMORY_ACTS for use in uses) and linux_allocates(reading):
+        uses += [{**{name: value for name, value in base.items() if name != "memory.pool"}, **place, "act": act} for place in places if place for act in ("allocate", "touch")]
+    given = given_pool(reading)
+    if given and kind in ("decision", "api_irql", "context") and any("irql.highest" in place or "routine" in place or "lock" in place for place in places):
+        if reading.cues("passive_memory"):
+            return [{**base, **place, "act": "touch", "memory.pool": given, "said.pool": "true"} for place in places if place]
+    run = reading.named_facts("code.pageable")
+    if run and kind in ("decision", "context", "api_irql", "linux") and not uses:
+        uses += [{**base, **place, "act": "run"} for place in places]
+    return uses
+
+
+def exist_uses(reading: Reading, subjects: list[tuple[str, str]], base: Use) -> list[Use]:
+    """Whether what is named exists on the Windows version named: a use for each routine, pool type or flag."""
+    if "windows" not in base or not reading.cues("exist"):
+        return []
+    windows = {"windows": base["windows"], "act": "exist"}
+    arguments = [
+        {**windows, "pool.argument": one.value}
+        for one in reading.rows("pool_arguments")[:1]
+        if (row := reading.terms.row("pool_arguments", one.value)) is not None and row.more.get("since")
+    ]
+    return [{**windows, "ddi": name} for what, name in subjects if what == "ddi" and (ddi := reading.ddi_table.find(name)) is not None and ddi.since] or arguments
+
+
+def call_uses(reading: Reading, subjects: list[tuple[str, str]], places: list[Use], base: Use) -> list[Use]:
+    """A use for each thing called or acquired and each place."""
+    uses: list[Use] = []
+    merged = merge_places(places)
+    if len({one.value for one in reading.pool_mentions()}) == 2 and not reading.cues("pool_question"):
+        base = {**base, "memory.pool": "paged"}  # both are touched: the worse one counts
+    for what, name in subjects:
+        for place in merged:
+            if what == "ddi":
+                ddi = reading.ddi_table.find(name)
+                if "wait.mode" in base and "mapping" not in base and ddi is not None and any("mapping" in row.when for row in ddi.rows):
+                    base = {**base, "mapping": base["wait.mode"]}  # KernelMode and UserMode name the access mode of a mapping too
+                said = said_condition(reading, name)
+                uses.append({**base, **place, "act": "call", "ddi": name, **({"condition": said} if said else {})})
+            elif what == "lock":
+                uses.append({**base, **place, "act": "acquire", "acquired": name})
+    if not subjects:
+        subject = linux_subject(reading)
+        if subject and any(places):
+            uses += [{**base, **place, "act": "call", "ddi": subject} for place in merged]
+    if not subjects and not uses and any(key == "wait" for key, _, _ in reading.cues("acts")) and any(places):
+        uses += [{**base, **place, "act": "wait"} for place in merged]
+    return uses
+
+
+def linux_subject(reading: Reading) -> str:
+    """The documented routine that stands for the Linux one asked about; empty when the question names none or it maps in part only to flags."""
+    for one in reading.rows("linux"):
+        row = reading.terms.row("linux", one.value)
+        if row is None or row.more.get("routine"):
+            continue
+        for name in row.more.get("windows") or ():
+            ddi = reading.ddi_table.find(str(name))
+            if ddi is not None and ddi.kind != "callback" and ddi.rows:
+                return ddi.name
+    return ""
+
+
+def merge_places(places: list[Use]) -> list[Use]:
+    """Places for a call: different routines are different places; levels and locks named apart from them join the last."""
+    routines = [place for place in places if "routine" in place]
+    if not routines:
+        joint: Use = {}
+        for place in places:
+            for name, value in place.items():
+                if name == "lock" and "lock" in joint:
+                    joint["lock"] = tuple(sorted({*joint["lock"], *value}))
+                elif name == "irql.highest" and "irql.highest" in joint and rank(str(value)) < rank(str(joint[name])):
+                    continue
+                elif name == "irql.lowest" and "irql.lowest" in joint and rank(str(value)) < rank(str(joint[name])):
+                    continue
+                else:
+                    joint[name] = value
+        return [joint]
+    rest = [place for place in places if "routine" not in place]
+    out = [dict(place) for place in routines]
+    for place in rest:
+        for target in out[-1:]:
+            for name, value in place.items():
+                target.setdefault(name, value)
+    return out
