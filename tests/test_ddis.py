@@ -1,4 +1,4 @@
-"""kb/ddis.py on the committed tables: levels and conditions of routines that were read by hand, names, near names, contradictions."""
+"""kb.ddis on the committed tables: levels and conditions of routines that were read by hand, names, near names, contradictions."""
 
 from __future__ import annotations
 
