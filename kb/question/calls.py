@@ -38,6 +38,21 @@ def was_called(reading: Reading, mention: Mention) -> bool:
     return len(after) >= 2 and (after[0] in ("was", "were") and after[1] in ("called", "made", "done", "used", "invoked") or after[0] in ("happened", "happens", "ran"))
 
 
+def is_background(reading: Reading, mention: Mention) -> bool:
+    """
+    Whether a call is only background: alone in parentheses, how something was done, or what a level is known of.
+
+    `built over nonpaged pool (MmBuildMdlForNonPagedPool)`, `the IRP is queued with IoStartPacket`, `X is passive only, so Y`.
+    """
+    before = [token.word for token in reading.tokens[max(0, mention.first - 4) : mention.first]]
+    after = [token.word for token in reading.tokens[mention.last + 1 : mention.last + 5]]
+    if before[-1:] == ["("] and after[:1] == [")"]:
+        return True
+    if before[-1:] and before[-1] in ("with", "by", "via", "through") and {"is", "are", "was", "wa", "were", "get", "gets", "been"} & set(before):
+        return True
+    return after[:1] == ["is"] and "only" in after
+
+
 def is_asked(reading: Reading, mention: Mention) -> bool:
     """Whether `can I`, `may I`, `ok to` and the like govern the mention's clause before it."""
     before = [token.word for at, token in enumerate(reading.tokens[: mention.first]) if reading.numbers[at] == reading.numbers[mention.first]]

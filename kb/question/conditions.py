@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kb.question.bystanders import sentences
 from kb.question.reading import Reading
 from kb.question.words import singular, tokenize
 
@@ -14,10 +15,12 @@ def said_condition(reading: Reading, name: str) -> str:
     """The documented condition of a routine's rows that the text's own words state, when exactly one is; else empty."""
     ddi = reading.ddi_table.find(name)
     rows = [row for row in ddi.rows if row.condition and not row.when and row.source != "header"] if ddi is not None else []
+    unsure = [at for _, at, _ in reading.cues("unsure")]
+    open_words = {at for first, last in sentences(reading.tokens) if any(first <= one <= last for one in unsure) for at in range(first, last + 1)}
     kept = [
         token.text
         for at, token in enumerate(reading.tokens)
-        if not (at >= 2 and reading.tokens[at - 1].word in ("of", "than") and reading.tokens[at - 2].word in ("instead", "rather"))
+        if at not in open_words and not (at >= 2 and reading.tokens[at - 1].word in ("of", "than") and reading.tokens[at - 2].word in ("instead", "rather"))
     ]
     return matching_condition([str(row.condition) for row in rows], kept)
 

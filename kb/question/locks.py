@@ -34,6 +34,14 @@ def held_locks(reading: Reading, subjects: set[int]) -> list[Mention]:
         ):
             found.append(one)
             continue
+        if [token.word for token in reading.tokens[max(0, one.first - 3) : one.first] if token.word not in ("a", "an")][-2:] in (
+            ["lock", "is"],
+            ["lock", "wa"],
+            ["lock", ":"],
+            ["lock", "="],
+        ):
+            found.append(one)  # "the lock is a KSPIN_LOCK"
+            continue
         named = next((call for call in calls if call.first == one.first), None)
         if named is not None and is_held(reading, named, calls):
             found.append(one)
@@ -67,6 +75,8 @@ def is_held(reading: Reading, mention: Mention, calls: list[Mention]) -> bool:
     if (reading.speaks_of_pool() or reading.cues("pool_word")) and not is_asked(reading, mention):
         return True  # a question about memory names the lock that is held around it
     later = [one for one in calls if one.first > mention.last and one.value.lower() not in reading.vocabulary.acquirers]
+    if any({token.word for token in reading.tokens[one.last + 1 : one.last + 3]} & {"under", "inside", "within"} for one in later):
+        return True  # "X, so ZwReadFile under the lock is legal"
     return bool(later) and bool({token.word for token in reading.tokens[mention.last + 1 : later[0].first]} & {"then", "and", "before", "around", "followed", "+"})
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from kb.question.bystanders import asides, quotations, without
 from kb.question.clauses import clauses, scoped
 from kb.question.codes import read_bugcheck
 from kb.question.pasted import apart
 from kb.question.vocabulary import Vocabulary
-from kb.question.words import Mention, tokenize
+from kb.question.words import Mention, Token, tokenize
 
 
 class Reading:
@@ -21,7 +22,7 @@ class Reading:
         self.ddi_table = vocabulary.ddis
         self.text = text
         prose, self.snippets = apart(text)
-        self.tokens = vocabulary.corrected(tokenize(prose))
+        self.tokens = self._about(prose, vocabulary.corrected(tokenize(prose)))
         self.numbers = clauses(self.tokens)
         self.cue_cache: dict[str, list[tuple[str, int, int]]] = {}
         negations = [(first, last) for _, first, last in self.cues("negation")]
@@ -31,6 +32,21 @@ class Reading:
         self.mentions = scoped(found, self.numbers, negations, self.tokens)
         named = [one.value for one in self.mentions if one.kind == "row" and one.table == "bugchecks"]
         self.bugcheck = read_bugcheck(text, named, self.terms)
+
+    def _about(self, prose: str, tokens: list[Token]) -> list[Token]:
+        """The words about the code and memory asked about: without what others are quoted as saying and what is said of other things."""
+        spans = [
+            *quotations(prose, tokens, [(first, last) for _, first, last in self.vocabulary.cues("speaking", tokens)]),
+            *asides(tokens, [(first, last) for _, first, last in self.vocabulary.cues("aside", tokens)]),
+        ]
+        return without(tokens, spans, self._asks) if spans else tokens
+
+    def _asks(self, tokens: list[Token]) -> bool:
+        """Whether words still name a place, and memory or a call."""
+        found = self.vocabulary.find(tokens)
+        place = any(one.kind == "irql" or one.kind == "row" and one.table in ("routines", "locks") for one in found)
+        memory = any(one.kind == "ddi" or one.table in ("memory.pool", "pool_arguments", "allocators") for one in found)
+        return place and (memory or any(self.vocabulary.cues("pool_question", tokens)) or any(self.vocabulary.cues("pool_word", tokens)))
 
     def cues(self, group: str) -> list[tuple[str, int, int]]:
         """Cues of one group, found once."""

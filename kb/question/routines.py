@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from kb.question.bystanders import sentences
 from kb.question.reading import Reading
 from kb.question.words import Mention
 
 CALLBACK_WORDS = ("thread", "callback", "routine", "handler", "completion", "function", "notification", "worker")
+PLACE_WORDS = {"routine", "thread", "context", "callback", "irql", "level", "function", "path", "caller", "driver"}
 REQUEST_PREFIX = "IRP_MJ_"  # codes of requests; a minifilter's callbacks are named together with one
 REGISTERING = re.compile(
     r"Register|Init|Set\w*(?:Routine|Callback|Notify)|Connect|Queue|Async|AllocateTimer|RequestPowerIrp|Notif|IpiGeneric|CreateSystemThread|Synchroniz|WhenSafe|SetCompletion"
@@ -92,6 +94,19 @@ def registered_routines(reading: Reading) -> list[str]:
     """Routines that the text registers by a documented call (`IoInitializeTimer`, `FltPerformAsynchronousIo(cbd, MyDone, ctx)`)."""
     calls = [one for one in reading.mentions if one.kind == "ddi" and not one.negated]
     return list(dict.fromkeys(value for one in calls if (value := registered_by(reading, one))))
+
+
+def unknown_caller(reading: Reading) -> bool:
+    """Whether the text says that it is not known where the code runs: `I have no idea from where they call it`."""
+    for first, last in sentences(reading.tokens):
+        if not any(first <= at <= last for _, at, _ in reading.cues("unsure")):
+            continue
+        words = [token.word for token in reading.tokens[first : last + 1]]
+        asked = {after for word, after in zip(words, words[1:], strict=False) if word in ("which", "what")}
+        runs = any(first <= at <= last for key, at, _ in reading.cues("acts") if key in ("call", "touch", "free")) or {"run", "runs", "come", "comes"} & set(words)
+        if runs and ({"who", "where", "whom"} & set(words) or asked & PLACE_WORDS):
+            return True
+    return False
 
 
 def unread_place(reading: Reading) -> bool:

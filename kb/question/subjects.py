@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kb.question.calls import calls_in, is_asked, is_wait, sentence_asks
+from kb.question.calls import calls_in, is_asked, is_background, is_wait, sentence_asks
 from kb.question.locks import held_by_cue, is_held
 from kb.question.objects import implied_objects, object_rows, stored_objects
 from kb.question.reading import Reading
@@ -17,6 +17,7 @@ def subjects_of(reading: Reading, kind: str) -> tuple[list[tuple[str, str]], set
     """
     calls = calls_in(reading)
     chosen = [one for one in calls if not is_held(reading, one, calls)] or (calls[:1] if kind != "decision" and not reading.speaks_of_pool() else [])
+    chosen = [one for one in chosen if not is_background(reading, one)] or chosen
     if kind in ("decision", "context") or kind == "api_irql" and any(registered_by(reading, one) for one in chosen) and len(chosen) == 1 and reading.speaks_of_pool():
         chosen = [one for one in chosen if not registered_by(reading, one) or is_asked(reading, one)]
     asked = [one for one in chosen if sentence_asks(reading, one)]

@@ -8,7 +8,7 @@ from kb.question.memory import about_memory, given_pool, linux_allocates, memory
 from kb.question.objects import allocated_objects, place_is_alternative
 from kb.question.reading import Reading
 from kb.question.records import MEMORY_ACTS, Site, Use
-from kb.question.routines import registered_routines
+from kb.question.routines import registered_routines, unknown_caller
 from kb.terms import rank
 
 
@@ -30,7 +30,7 @@ def uses_of(reading: Reading, kind: str, subjects: list[tuple[str, str]], sites:
         more = [{**base, "act": "store", "object": name} for what, name in subjects[1:3] if what == "object"]
         row = reading.terms.row("objects", subjects[0][1])
         either = row is not None and row.more.get("storage") == "either"
-        return [store, *more, *(memory_uses(reading, [], sites, base) if either and sites else [])]
+        return [store, *more, *(memory_uses(reading, [], sites, base) if either and (sites or unknown_caller(reading)) else [])]
     if kind in ("why", "howto", "bugcheck", "migration", "code", "out_of_scope") and not pool_asked(reading, kind):
         return call_uses(reading, subjects, places, base) if kind in ("howto", "migration") and any(places) else []
     made = allocated_objects(reading)

@@ -1,0 +1,77 @@
+"""Prose in, the spans of it out that are not about the code asked about: what others are quoted as saying, and what is said of other things."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from kb.question.words import Token
+
+QUOTED = re.compile(r"(?<!\w)(['\"\u2018\u201c])(?=\S)((?:(?!\1)[^\n]|(?<=\w)'(?=\w)){16,400}?)(?<=\S)['\"\u2019\u201d](?!\w)")
+CODE = re.compile(r"[;{}=]|->|\w\(\w*[,)]")
+FEWEST = 4  # words of a quotation; less is a name or a value
+SPEAKER_NEAR = 14  # words before a quotation in which its speaker is named
+ENDS = (".", "?", "!", ";")
+
+
+def quotations(prose: str, tokens: Sequence[Token], speaking: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """
+    Tokens that repeat what somebody else says of the code: `reviewer complains 'timer callbacks are DPCs, nonpaged!'`.
+
+    Args:
+        prose: The text without pasted code.
+        tokens: Its words.
+        speaking: First and last tokens of the cues that somebody speaks.
+
+    Returns:
+        First and last token of each quotation.
+    """
+    found = []
+    for quoted in QUOTED.finditer(prose):
+        inside = [at for at, token in enumerate(tokens) if quoted.start() < token.start < quoted.end()]
+        if len(inside) >= FEWEST and not CODE.search(quoted.group(2)) and any(0 < inside[0] - last <= SPEAKER_NEAR for _, last in speaking):
+            found.append((inside[0], inside[-1]))
+    return found
+
+
+def sentences(tokens: Sequence[Token]) -> list[tuple[int, int]]:
+    """First and last token of each sentence."""
+    found, first = [], 0
+    for at, token in enumerate(tokens):
+        if token.text in ENDS or at == len(tokens) - 1:
+            found.append((first, at))
+            first = at + 1
+    return found
+
+
+def asides(tokens: Sequence[Token], cues: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """
+    Sentences that speak of another thing than the one asked about: `the send path has its own struct, no question there`.
+
+    Args:
+        tokens: The words.
+        cues: First and last tokens of the cues for it.
+
+    Returns:
+        First and last token of each such sentence that does not ask.
+    """
+    return [(first, last) for first, last in sentences(tokens) if tokens[last].text != "?" and any(first <= at <= last for at, _ in cues)]
+
+
+def without(tokens: list[Token], spans: Sequence[tuple[int, int]], enough: Callable[[list[Token]], bool]) -> list[Token]:
+    """
+    The words that are left when bystanders are taken out.
+
+    Args:
+        tokens: The words.
+        spans: First and last token of what may be taken out.
+        enough: Whether the words that are left still ask something.
+
+    Returns:
+        The words without each span, as far as what is left is enough.
+    """
+    for first, last in reversed(spans):
+        left = [token for at, token in enumerate(tokens) if not first <= at <= last]
+        if enough(left):
+            tokens = left
+    return tokens
