@@ -12,6 +12,7 @@ from kb.__main__ import parser
 from kb.answer import Answer
 from kb.chain import Assistant
 from kb.engine import load_knowledge
+from kb.terms import KnowledgeError
 
 ROOT = Path(__file__).resolve().parent.parent
 KNOWLEDGE = load_knowledge()
@@ -77,9 +78,9 @@ def test_everything_that_coverage_names_exists() -> None:
 
 
 def test_a_name_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(reference.KnowledgeError, match=r"coverage\.yaml: rules/nothing: does not exist"):
+    with pytest.raises(KnowledgeError, match=r"coverage\.yaml: rules/nothing: does not exist"):
         reference.reference_link("rules/nothing", KNOWLEDGE)
-    with pytest.raises(reference.KnowledgeError, match="0x7F00"):
+    with pytest.raises(KnowledgeError, match="0x7F00"):
         reference.reference_link("bugchecks/driver-verifier-detected-violation#0x7F00", KNOWLEDGE)
 
 
