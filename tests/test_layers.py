@@ -102,3 +102,18 @@ def test_question_and_engine_never_meet_the_index() -> None:
     for path in FILES:
         if room(name_of(path)) in ("kb.question", "kb.engine"):
             assert not [module for module in imports(path) if room(module) in ("kb.index", "kb.retriever", "kb.embedding")], path.name
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    """Within a room too, and also among imports that only type checkers follow."""
+    files = {name_of(path): path for path in FILES}
+    graph = {}
+    for name, path in files.items():
+        nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]
+        wanted = {(f"{node.module}.{alias.name}", str(node.module)) for node in nodes for alias in node.names}
+        graph[name] = {inner if inner in files else outer for inner, outer in wanted} & files.keys()
+    left = dict(graph)
+    while free := [name for name, needs in left.items() if not needs & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left, f"{sorted(left)}: these import each other; move what they share to a module of its own"
