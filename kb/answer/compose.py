@@ -102,7 +102,10 @@ def unknown_is_subject(question: Question, verdict: Verdict) -> bool:
     if question.ddis and verdict.callable != "n/a":
         text = question.text.lower()
         return text.find(question.unknown_names[0].lower()) <= text.find(question.ddis[0].lower())
-    return verdict.outcome == "none" and question.kind in ("api_irql", "decision")
+    if verdict.outcome == "none" and question.kind in ("api_irql", "decision"):
+        return True
+    name = re.escape(question.unknown_names[0])
+    return question.kind in ("context", "decision") and bool(re.search(rf"\b(?:irql|level) (?:of|for)\b[^.?!]{{0,12}}\b{name}\b|\b(?:can|may|could) (?:i|we) (?:call|use)\b[^.?!]{{0,12}}\b{name}\b", question.text, re.I))
 
 
 def shape(question: Question, verdict: Verdict, knowledge: Knowledge, cites: Cites) -> str:

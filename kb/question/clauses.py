@@ -28,6 +28,8 @@ def clauses(tokens: list[Token]) -> list[int]:
             current += 1
         elif token.word == "and" and at + 1 < len(tokens) and tokens[at + 1].word in ("then", "it", "the", "i", "we", "my", "our", "only", "free", "touch", "read", "a", "call"):
             current += 1
+        elif token.word == "so" and at + 1 < len(tokens) and tokens[at + 1].word in ("can", "could", "may", "is", "are", "should", "i", "we", "the", "my"):
+            current += 1
         numbers.append(current)
     return numbers
 

@@ -62,7 +62,14 @@ def level_ranges(reading: Reading) -> list[tuple[Mention, str, str, bool]]:
             claim = False  # "can X be called at DISPATCH_LEVEL" asks of the call there
         following = {token.word for token in reading.tokens[one.last + 1 : one.last + 4]}
         leading = {token.word for token in reading.tokens[max(0, one.first - 8) : one.first]}
-        if "so" in following or leading & {"since", "because"} and level in ("PASSIVE_LEVEL", "APC_LEVEL"):
+        concluded = {token.word for at, token in enumerate(reading.tokens[: one.first]) if reading.numbers[at] == one.clause} & {
+            "hence",
+            "thus",
+            "therefore",
+            "consequently",
+            "ergo",
+        }
+        if concluded or "so" in following or leading & {"since", "because"} and level in ("PASSIVE_LEVEL", "APC_LEVEL"):
             claim = True  # "FilterOidRequest at passive, so ..." is a premise, to be compared with what is documented
         alone = one.first == one.last and reading.tokens[one.first].word in ("passive", "dispatch")
         if alone and not {reading.tokens[at].word for at in before} & {"at", "=", "irql", "in"}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kb.question.calls import acts_of
 from kb.question.locks import unnamed_lock
-from kb.question.places import done_elsewhere
+from kb.question.places import acts_after, done_elsewhere
 from kb.question.reading import Reading
 from kb.question.records import MEMORY_ACTS, Site, Use
 from kb.question.routines import registered_routines, unknown_caller, unread_place
@@ -19,9 +19,10 @@ def memory_uses(reading: Reading, subjects: list[tuple[str, str]], sites: list[S
     acts_in_text = tuple(dict.fromkeys(key for key, _, _ in reading.cues("acts") if key in MEMORY_ACTS))
     uses: list[Use] = []
     named = {site.routine for site in sites}
-    for routine in registered_routines(reading):
+    for routine, clause in registered_routines(reading).items():
         if routine not in named:
-            uses.append({**base, "routine": routine, "act": "touch"})  # what is handed to the callback is touched in it
+            acts = [act for act in acts_after(reading, clause) if act in MEMORY_ACTS]
+            uses += [{**base, "routine": routine, "act": act} for act in acts or ("touch",)]  # what is handed to the callback is touched in it
     for site in sites:
         acts = tuple(dict.fromkeys((*(act for act in site.acts if act in MEMORY_ACTS), *sorted(called))))
         if not acts:

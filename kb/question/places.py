@@ -6,7 +6,7 @@ from kb.question.calls import acts_of
 from kb.question.levels import level_ranges
 from kb.question.locks import held_locks
 from kb.question.reading import Reading
-from kb.question.records import Site
+from kb.question.records import MEMORY_ACTS, Site
 from kb.question.routines import is_implemented, routine_mentions
 
 
@@ -92,6 +92,8 @@ def add_acts(reading: Reading, by_clause: dict[int, list[Site]]) -> None:
                     if reading.numbers[first] == number and not done_elsewhere(reading, key, first, last, site) and site is nearest(group, first)
                 )
             )
+            if site.routine and site is group[-1] and not any(act in MEMORY_ACTS for act in site.acts):
+                site.acts = (*site.acts, *acts_after(reading, number))
             site.acts = site.fixed or site.acts
             if any(site.first > last and reading.numbers[first] == number and site.first - last <= 5 for _, first, last in reading.cues("other_acts")) and not site.locks:
                 site.routine = site.lowest = site.highest = ""  # "the last reference was dropped in a post-op": not what touches the memory
@@ -102,6 +104,19 @@ def add_acts(reading: Reading, by_clause: dict[int, list[Site]]) -> None:
                 site.locks = ()
 
 
+def acts_back(reading: Reading, number: int) -> tuple[str, ...]:
+    """The acts of a clause that points back to a place named before: `in it I allocate a buffer`."""
+    inside = [at for at in range(len(reading.tokens)) if reading.numbers[at] == number and reading.tokens[at].text[0].isalnum()]
+    words = [reading.tokens[at].word for at in inside[:3]]
+    back = (
+        words[:2] in (["in", "it"], ["inside", "it"], ["from", "it"], ["from", "there"], ["in", "there"])
+        or words[:1] == ["there"]
+        or words == ["in", "that", "callback"]
+        or words == ["in", "the", "callback"]
+    )
+    return tuple(dict.fromkeys(key for key, first, _ in reading.cues("acts") if reading.numbers[first] == number)) if back else ()
+
+
 def clause_asks(reading: Reading, clause: int) -> bool:
     """Whether a clause asks: it begins with `does`, `is`, `can` and the like, or its end is a question mark."""
     inside = [at for at in range(len(reading.tokens)) if reading.numbers[at] == clause]
@@ -110,6 +125,12 @@ def clause_asks(reading: Reading, clause: int) -> bool:
     first = next((reading.tokens[at].word for at in inside if reading.tokens[at].word not in (".", ",", "(", ")", ":", "and", "or", "-", "?", ";")), "")
     after = reading.tokens[inside[-1] + 1].text if inside[-1] + 1 < len(reading.tokens) else ""
     return first in ("does", "doe", "is", "are", "can", "do", "will", "may", "must") or after == "?"
+
+
+def acts_after(reading: Reading, clause: int) -> tuple[str, ...]:
+    """The acts of the clause after this one, when it points back to this one's place."""
+    later = [number for number in sorted(set(reading.numbers)) if number > clause]
+    return next((acts for number in later[:2] if (acts := acts_back(reading, number))), ())
 
 
 def done_elsewhere(reading: Reading, act: str, first: int, last: int, site: Site) -> bool:

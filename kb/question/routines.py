@@ -90,10 +90,10 @@ def only_registers(reading: Reading, mention: Mention) -> bool:
     return (followed or bool(before & {"registered", "register"})) and bool(reading.rows("routines") or followed)
 
 
-def registered_routines(reading: Reading) -> list[str]:
-    """Routines that the text registers by a documented call (`IoInitializeTimer`, `FltPerformAsynchronousIo(cbd, MyDone, ctx)`)."""
+def registered_routines(reading: Reading) -> dict[str, int]:
+    """Routines that the text registers by a documented call (`IoInitializeTimer`, `FltPerformAsynchronousIo(cbd, MyDone, ctx)`), each with its clause."""
     calls = [one for one in reading.mentions if one.kind == "ddi" and not one.negated]
-    return list(dict.fromkeys(value for one in calls if (value := registered_by(reading, one))))
+    return {value: one.clause for one in reversed(calls) if (value := registered_by(reading, one))}
 
 
 def unknown_caller(reading: Reading) -> bool:

@@ -48,7 +48,7 @@ def uses_of(reading: Reading, kind: str, subjects: list[tuple[str, str]], sites:
     if (kind == "context" or kind == "decision" and not any(use.get("act") == "call" for use in uses)) and not any(use.get("act") == "context" for use in uses):
         uses += [{**base, **{name: value for name, value in place.items() if name not in ("lock",)}, "act": "context"} for place in places if "routine" in place]
         if not any("routine" in place for place in places):
-            uses += [{**base, "routine": routine, "act": "context"} for routine in registered_routines(reading)[:1]]
+            uses += [{**base, "routine": routine, "act": "context"} for routine in list(registered_routines(reading))[-1:]]
     if kind == "linux" and any(places) and not any(use.get("act") in MEMORY_ACTS for use in uses) and linux_allocates(reading):
         uses += [{**{name: value for name, value in base.items() if name != "memory.pool"}, **place, "act": act} for place in places if place for act in ("allocate", "touch")]
     given = given_pool(reading)

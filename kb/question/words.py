@@ -58,6 +58,7 @@ def tokenize(text: str) -> list[Token]:
         Tokens in order; hyphens between words are dropped, so `post-op` is two words.
     """
     tokens = []
+    text = re.sub(r"(?<!\w)[-/]D(?=[A-Z_]{3})", "  ", text)  # a definition handed to the compiler, -DPOOL_NX_OPTIN=1
     for found in TOKEN.finditer(re.sub(r"\bnever, ever\b", "never ever", text.replace("\u2019", "'"), flags=re.I)):
         piece = found.group()
         if piece in '-*`"' or piece == "\u2011":
