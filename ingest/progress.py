@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,7 @@ class Progress:
         self._mode, self._report = mode, report
         self._stage, self._total, self._done, self._started, self._told = "", 0, 0, 0.0, 0.0
         self._bar: Any = None
+        self._lock = threading.Lock()  # two threads may work at one stage
 
     def start(self, stage: str, total: int = 0, unit: str = "") -> None:
         """Begin a stage; the one before it ends."""
@@ -40,9 +42,10 @@ class Progress:
 
     def step(self, count: int = 1) -> None:
         """Some more is done."""
-        self._done += count
-        if self._bar is not None:
-            self._bar.update(count)
+        with self._lock:
+            self._done += count
+            if self._bar is not None:
+                self._bar.update(count)
         if time.monotonic() - self._told > (1.0 if self._mode == "json" else 0.1):
             self._tell()
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
+import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ingest import knowledge
 from ingest.build import clear, discard, index_words, put_pointer, readable, remember, remembered
 from ingest.cache import VectorCache, key
-from ingest.chunks import CHUNKS_VERSION, Splitter
+from ingest.chunks import CHUNKS_VERSION, Splitter, embedded
 from ingest.convert import ConvertError, to_markdown
 from ingest.fetch import File, Source, SourceError, files, fingerprint
 from ingest.lock import write_lock
@@ -35,6 +42,7 @@ from kb.terms import KnowledgeError
 
 SETTINGS = f"pages {PAGES_VERSION}, chunks {CHUNKS_VERSION}, tokens {MAX_TOKENS}, knowledge {knowledge.KNOWLEDGE_VERSION}"
 EMBED_BATCH = 512  # texts between two commits of the cache: what a kill can cost
+READ_AHEAD = 64  # files that are cut while the ones before them are stored
 COPY_SHARE = 0.3  # of the chunks: up to here Chroma's database is copied and changed, beyond it is built afresh
 
 
@@ -89,6 +97,15 @@ class _Unread(NamedTuple):
     problem: str = ""
 
 
+class _Cut(NamedTuple):
+    """One changed file on its way: its pages with their chunks, when they are cut."""
+
+    path: str
+    digest: str
+    problem: str
+    pages: Future[list[tuple[Page, list[Chunk]]]] | None
+
+
 def _own_pages(name: str, path: Path, data: bytes) -> list[Page]:
     return knowledge.read_file(name, path)
 
@@ -115,10 +132,14 @@ class _Work:
         self.database: sqlite3.Connection | None = None
         self.started = False
         self.splitter: Splitter | None = None
+        self.loading = threading.Lock()
+        self.stopping = threading.Event()
+        self.cutters = ThreadPoolExecutor(os.cpu_count() or 1)
         self.engine: Engine | None = None
         self.server: Server | None = None
 
     def close(self) -> None:
+        self.cutters.shutdown(cancel_futures=True)
         if self.database is not None:
             self.database.close()
         if self.started:
@@ -228,6 +249,7 @@ class _Work:
         """Take over the files of a source: unchanged ones as they are, changed ones anew; forget the ones that are gone."""
         seen: dict[str, str] = {}
         before = dict(self.read().execute("SELECT path, digest FROM files WHERE source = ?", (source,)).fetchall())
+        under_way: deque[_Cut] = deque()
         for path, read, pages, problem in found:
             self.summary.files += 1
             self.progress.step()
@@ -241,39 +263,44 @@ class _Work:
             seen[path] = digest
             if before.get(path) != digest:
                 self.summary.files_changed += 1
-                self._replace(source, path, digest, problem, data, pages)
+                under_way.append(_Cut(path, digest, problem, None if problem else self.cutters.submit(self._cut, pages, data)))
+            while len(under_way) > READ_AHEAD:
+                self._store(source, under_way.popleft())
+        while under_way:
+            self._store(source, under_way.popleft())
         for path in before.keys() - seen.keys():
             self.summary.files_removed += 1
             self.write().execute("DELETE FROM chunks WHERE source = ? AND path = ?", (source, path))
             self.write().execute("DELETE FROM files WHERE source = ? AND path = ?", (source, path))
 
-    def _replace(self, source: str, path: str, digest: str, problem: str, data: bytes, pages: Callable[[bytes], list[Page]]) -> None:
-        database = self.write()
-        database.execute("DELETE FROM chunks WHERE source = ? AND path = ?", (source, path))
-        count = 0
-        if not problem:
-            try:
-                for page in pages(data):
-                    chunks = self._split(page)
-                    taken = database.execute("SELECT source, path FROM chunks WHERE page = ? LIMIT 1", (page.id,)).fetchone()
-                    if taken:
-                        problem = f"page {page.id} comes already from {taken[0]}: {taken[1]}"
-                    elif not chunks:
-                        problem = "no text in it"
-                    else:
-                        add_chunks(database, ((chunk, b"") for chunk in chunks), path)
-                        count += 1
-            except (ConvertError, KnowledgeError) as error:
-                problem = str(error)
-            except (ValueError, RecursionError, sqlite3.IntegrityError) as error:  # one bad file must not stop the rest
-                database.execute("DELETE FROM chunks WHERE source = ? AND path = ?", (source, path))
-                problem = f"{type(error).__name__}: {error}"
-        database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (source, path, digest, count, problem))
+    def _cut(self, pages: Callable[[bytes], list[Page]], data: bytes) -> list[tuple[Page, list[Chunk]]]:
+        """One file's pages with their chunks. Runs beside the storing of earlier files: counting tokens lets other threads run."""
+        with self.loading:
+            if self.splitter is None:
+                self.splitter = Splitter(Tokens(find_model().folder or packaged_folder()))
+        return [(page, self.splitter.split(page)) for page in pages(data)]
 
-    def _split(self, page: Page) -> list[Chunk]:
-        if self.splitter is None:
-            self.splitter = Splitter(Tokens(find_model().folder or packaged_folder()))
-        return self.splitter.split(page)
+    def _store(self, source: str, cut: _Cut) -> None:
+        """Put a changed file's chunks in the place of its old ones."""
+        database = self.write()
+        database.execute("DELETE FROM chunks WHERE source = ? AND path = ?", (source, cut.path))
+        count, problem = 0, cut.problem
+        try:
+            for page, chunks in cut.pages.result() if cut.pages else ():
+                taken = database.execute("SELECT source, path FROM chunks WHERE page = ? LIMIT 1", (page.id,)).fetchone()
+                if taken:
+                    problem = f"page {page.id} comes already from {taken[0]}: {taken[1]}"
+                elif not chunks:
+                    problem = "no text in it"
+                else:
+                    add_chunks(database, ((chunk, b"") for chunk in chunks), cut.path)
+                    count += 1
+        except (ConvertError, KnowledgeError) as error:
+            problem = str(error)
+        except (ValueError, RecursionError, sqlite3.IntegrityError) as error:  # one bad file must not stop the rest
+            database.execute("DELETE FROM chunks WHERE source = ? AND path = ?", (source, cut.path))
+            problem = f"{type(error).__name__}: {error}"
+        database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (source, cut.path, cut.digest, count, problem))
 
     def _drop(self, source: str) -> None:
         self.write().execute("DELETE FROM chunks WHERE source = ?", (source,))
@@ -289,7 +316,7 @@ class _Work:
         cache = VectorCache(cache_folder())
         try:
             self._embed(database, engine, cache)
-            progress.start("vectors", self.summary.chunks, "chunks")
+            progress.start("index", 2 * self.summary.chunks, "entries")
             database.execute("BEGIN")
             database.execute("UPDATE chunks SET row = place_of.n - 1 FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM chunks) AS place_of WHERE chunks.id = place_of.id")
             database.execute("DELETE FROM names")
@@ -302,29 +329,43 @@ class _Work:
             vectors = cache.get(keys, engine.width)
         finally:
             cache.close()
-        if self.server is not None:
-            for done in write_remote(self.server, folder, f"poolwise-{uuid.uuid4().hex}", ids, vectors):
-                progress.step(done)
-        else:
-            old_keys = self._copy_chroma(engine, dict(zip(ids, keys, strict=True)))
-            changed = frozenset(id for id, name in zip(ids, keys, strict=True) if old_keys and id in old_keys and old_keys[id] != name)
-            for done in write_vectors(folder, ids, vectors, frozenset(old_keys) if old_keys else None, changed):
-                progress.step(done)
-        progress.start("words", self.summary.chunks, "chunks")
-        index_words(database, folder, progress)
+        with ThreadPoolExecutor(1) as beside:  # Chroma takes one core; words take the other
+            writing = beside.submit(self._write_vectors, engine, ids, keys, vectors)
+            try:
+                index_words(database, folder, progress)
+            except BaseException:  # also an interrupt: let go of Chroma soon
+                self.stopping.set()
+                raise
+            writing.result()
         self._switch(database, engine)
+
+    def _write_vectors(self, engine: Engine, ids: list[str], keys: list[bytes], vectors: NDArray[np.float16]) -> None:
+        """Put the vectors of all chunks where they are searched."""
+        if self.server is not None:
+            for done in write_remote(self.server, self.new, f"poolwise-{uuid.uuid4().hex}", ids, vectors):
+                self._wrote(done)
+            return
+        old_keys = self._copy_chroma(engine, dict(zip(ids, keys, strict=True)))
+        changed = frozenset(id for id, name in zip(ids, keys, strict=True) if old_keys and id in old_keys and old_keys[id] != name)
+        for done in write_vectors(self.new, ids, vectors, frozenset(old_keys) if old_keys else None, changed):
+            self._wrote(done)
+
+    def _wrote(self, rows: int) -> None:
+        self.progress.step(rows)
+        if self.stopping.is_set():
+            raise PublishError("Writing the vectors was stopped")
 
     def _embed(self, database: sqlite3.Connection, engine: Engine, cache: VectorCache) -> None:
         """Give every chunk the key of its vector and every key a vector."""
         rows = (
-            database.execute("SELECT id, title, heading, text, vector FROM chunks").fetchall()
+            database.execute("SELECT id, kind, section, title, heading, text FROM chunks").fetchall()
             if self.manifest.get("engine") != engine.name
-            else database.execute("SELECT id, title, heading, text, vector FROM chunks WHERE vector = x''").fetchall()
+            else database.execute("SELECT id, kind, section, title, heading, text FROM chunks WHERE vector = x''").fetchall()
         )
         fresh: dict[bytes, str] = {}
         named: list[tuple[bytes, str]] = []
-        for id, title, heading, text, _ in rows:
-            full = " > ".join(part for part in (title, heading) if part) + "\n" + text
+        for id, *parts in rows:
+            full = embedded(*parts)
             name = key(engine.name, full)
             fresh[name] = full
             named.append((name, id))
@@ -335,8 +376,7 @@ class _Work:
         missing = cache.missing(wanted)
         for name in missing:
             if name not in fresh:  # the cache was cleared: read the text again
-                title, heading, text = database.execute("SELECT title, heading, text FROM chunks WHERE vector = ? LIMIT 1", (name,)).fetchone()
-                fresh[name] = " > ".join(part for part in (title, heading) if part) + "\n" + text
+                fresh[name] = embedded(*database.execute("SELECT kind, section, title, heading, text FROM chunks WHERE vector = ? LIMIT 1", (name,)).fetchone())
         missing.sort(key=lambda name: -len(fresh[name]))
         self.progress.start("embed", len(missing), "chunks")
         self.summary.embedded = len(missing)

@@ -84,6 +84,16 @@ def test_a_claim_against_the_documentation_is_reported_and_not_followed() -> Non
     assert [(fault.fact, fault.rule) for fault in judged.contradictions] == [("irql", "routines/dpc-for-isr")]
 
 
+def test_a_claim_that_nothing_documents_gives_way_to_what_is_stated() -> None:
+    claimed = {"act": "touch", "claim.lowest": "PASSIVE_LEVEL", "claim.highest": "PASSIVE_LEVEL"}
+    assert decide([{**claimed, "irql.lowest": "DISPATCH_LEVEL", "irql.highest": "DISPATCH_LEVEL"}], KNOWLEDGE).pool == "nonpaged_required"
+    assert decide([{**claimed, "irql.lowest": "DISPATCH_LEVEL"}], KNOWLEDGE).pool != "paged_ok"
+
+
+def test_a_limit_may_have_no_lower_end() -> None:
+    assert decide([{"act": "call", "limit.highest": "APC_LEVEL"}], KNOWLEDGE).max_irql == "APC_LEVEL"
+
+
 def test_a_documented_callback_that_no_row_has_gives_its_level_too() -> None:
     name = next(name for name in ("EVT_HWN_CLIENT_SET_STATE", "PFN_WSK_RECEIVE_EVENT", "DRIVER_LIST_CONTROL") if KNOWLEDGE.ddis.find(name) is not None)
     ddi = KNOWLEDGE.ddis.find(name)

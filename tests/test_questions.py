@@ -19,7 +19,11 @@ from kb.engine import load_knowledge
 from tests.scoring import HEAD, Points, Summary, grade, summary
 
 ROOT = Path(__file__).resolve().parent
-FOLDERS = {"questions": ROOT / "questions", "holdout": ROOT / "questions" / "holdout", "holdout2": ROOT / "questions" / "holdout2", "eval": ROOT.parent.parent / "shared" / "eval"}
+FOLDERS = {
+    "questions": ROOT / "questions",
+    **{f"holdout{number}": ROOT / "questions" / f"holdout{number}" for number in ("", 2, 3)},
+    "eval": ROOT.parent.parent / "shared" / "eval",
+}
 
 
 class Floor(NamedTuple):
@@ -68,6 +72,18 @@ FLOORS = {
     "holdout2/object_storage": Floor(0.99, 0.99, 0, 0.76),
     "holdout2/out_of_scope": Floor(0.99, 0.99, 0, 0.71),
     "holdout2/why": Floor(0.0, 0.0, 0, 0.61),
+    "holdout3/api_irql": Floor(0.94, 0.94, 0, 0.94),
+    "holdout3/bugcheck": Floor(0.87, 0.87, 0, 0.89),
+    "holdout3/code": Floor(0.87, 0.87, 0, 0.99),
+    "holdout3/context": Floor(0.71, 0.82, 2, 0.89),
+    "holdout3/decision": Floor(0.82, 0.89, 2, 0.96),
+    "holdout3/dialogues": Floor(0.94, 0.93, 0, 0.87),
+    "holdout3/howto": Floor(0.0, 0.0, 0, 0.49),
+    "holdout3/linux": Floor(0.99, 0.99, 0, 0.89),
+    "holdout3/migration": Floor(0.77, 0.88, 1, 0.79),
+    "holdout3/object_storage": Floor(0.99, 0.99, 0, 0.99),
+    "holdout3/out_of_scope": Floor(0.99, 0.99, 0, 0.99),
+    "holdout3/why": Floor(0.99, 0.99, 0, 0.7),
     "eval/dialogues": Floor(0.99, 0.99, 0, 0.82),
     "eval/questions": Floor(0.99, 0.99, 0, 0.99),
 }

@@ -134,6 +134,9 @@ class Place:
         high = high or self.highest
         joint_low, joint_high = highest_of(low, self.lowest), lowest_of(high, self.highest)
         if rank(joint_low) > rank(joint_high):
+            if not self.steps:  # a claim alone: what is stated of the place itself outranks it
+                self.lowest, self.highest = low, highest if isinstance(highest, str) else None
+                return
             self.contradictions.append(overridden(span(low, high), span(self.lowest, self.highest), self.steps[-1]))
             return
         self.lowest, self.highest = joint_low, joint_high

@@ -164,7 +164,7 @@ def with_limits(verdict: Verdict, called: Sequence[Judgement]) -> Verdict:
         lows += [row.min for row in rows if row.min]
         highs += [row.max for row in rows if row.max]
         if "limit.highest" in one.facts and not rows:
-            lows.append(str(one.facts["limit.lowest"]))
+            lows.append(str(one.facts.get("limit.lowest", "PASSIVE_LEVEL")))
             highs.append(str(one.facts["limit.highest"]))
         if lows or highs:
             break

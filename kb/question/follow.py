@@ -15,6 +15,7 @@ PLACE_FACTS = ("routine", "irql.lowest", "irql.highest", "lock", "claim.lowest",
 SUBJECT_FACTS = ("ddi", "acquired", "object", "condition", "pool.argument")
 KEPT_ACTS = (*MEMORY_ACTS, "store")  # what a follow-up may ask of the same memory
 LONG = 28  # words up to which `it`, `there` or `and` lean on what was said before
+BEGINNING = 4  # words in which a follow-up names the thing it turns to
 SHORT = 16  # words up to which a text that is not complete in itself does
 
 
@@ -63,7 +64,7 @@ def bare_values(reading: Reading, earlier: Question) -> dict[str, str]:
         found["argument.wait"] = "true" if "true" in lowered else "false"
     if "wait.timeout" in pending and re.search(r"\bzero\b|= ?0\b|\b0\b", reading.text, re.I):
         found["wait.timeout"] = "zero"
-    elif "wait.timeout" in pending and re.search(r"\b[1-9]\d*\s*(ms|msec|millisecond|second|sec|us)s?\b", reading.text, re.I):
+    elif "wait.timeout" in pending and (lowered & {"infinite", "forever", "infinitely"} or re.search(r"\b[1-9]\d*\s*(ms|msec|millisecond|second|sec|us)s?\b", reading.text, re.I)):
         found["wait.timeout"] = "nonzero"
     if "execution.level" in pending and len(words) <= 6 and not reading.cues("irql_question"):
         for mention in reading.mentions:
@@ -180,6 +181,9 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     words = {token.word for token in reading.tokens}
     if {"without", "no"} & words and "lock" in words and not named and any("lock" in use for use in before):
         return [{name: value for name, value in use.items() if name != "lock"} for use in before], earlier.kind, names_of(before)
+    another = [one for one in reading.rows("objects") if one.first <= BEGINNING]  # "and a KMUTEX? that one is waited on by passive threads only"
+    if another and earlier.kind == "object_storage" and before and all(use.get("act") == "store" for use in before) and not calls_in(reading):
+        return [{"act": "store", "object": another[0].value}], "object_storage", ["act"]
     swap = (
         instead
         or bool(words & {"use", "actually", "it'", "it"})
@@ -241,6 +245,12 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     if not place and not before and seen and (question.asks_pool or acts):
         touched = [dict(use) for use in question.uses if use.get("act") in KEPT_ACTS] or [{"act": acts[0] if acts else "touch"}]
         return [{**seen[-1], **use} for use in touched], "decision", ["routine"]
+    if not memory_before and placed and question.shared.get("memory.pool") and acts and not place:
+        lock = acquirers.get(str(before[-1].get("ddi", "")).lower()) or before[-1].get("acquired")
+        under = {"lock": (str(lock),)} if lock and {"while", "under", "holding", "inside", "hold"} & words else {}
+        return [{**placed[-1], **under, "act": act} for act in dict.fromkeys(acts)], "decision", names_of(placed)
+    if earlier.kind == "migration" and acts == ["free"] and not place:
+        return [], "migration", []
     if place and before:
         return with_place(question, reading, place, before, acts, earlier)
     if before:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kb.question.calls import acts_of, calls_in, is_asked
-from kb.question.objects import implied_objects, object_rows, stored_objects
+from kb.question.objects import implied_objects, is_embedded, object_rows, stored_objects
 from kb.question.reading import Reading
 from kb.question.records import MEMORY_ACTS
 from kb.question.routines import registered_by, routine_mentions
@@ -84,6 +84,8 @@ def kind_of(reading: Reading) -> str:
         and not pool_question
         and not any(key == "store" for key, _, _ in reading.cues("acts"))
     )
+    if routines and has(reading, "callback_level") and not (pools or pool_question):
+        return "context"
     linked = [row for row in object_rows(reading) if any(one.value in (row.more.get("ddis") or ()) for one in calls)]
     if (
         linked
@@ -119,7 +121,7 @@ def kind_of(reading: Reading) -> str:
             return "object_storage"
         if any(one.clause in beside and one.first in {lock.first for lock in locks} for one in objects):
             return "object_storage"
-        if storing or not (doing and routines):
+        if storing or not (doing and routines) or any(is_embedded(reading, one) for one in objects):
             return "object_storage"
     if has(reading, "howto") and not pool_question:
         return "howto"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kb.question.calls import calls_in, is_asked
+from kb.question.calls import calls_in, is_asked, is_wait
 from kb.question.reading import Reading
 from kb.question.words import Mention
 
@@ -19,6 +19,9 @@ def held_locks(reading: Reading, subjects: set[int]) -> list[Mention]:
     calls = calls_in(reading)
     for one in reading.rows("locks") + acquiring_ddis(reading):
         if one.first in subjects:
+            continue
+        if any(one in waited_for(reading, call, calls) for call in calls):
+            found.append(one)
             continue
         behind = {token.word for token in reading.tokens[one.last + 1 : one.last + 4]}
         ahead = {token.word for token in reading.tokens[max(0, one.first - 3) : one.first]}
@@ -65,7 +68,7 @@ def acquiring_ddis(reading: Reading) -> list[Mention]:
 def is_held(reading: Reading, mention: Mention, calls: list[Mention]) -> bool:
     """Whether an acquiring routine is named as what is held, rather than as what is asked about."""
     if mention.value.lower() not in reading.vocabulary.acquirers:
-        return False
+        return bool(waited_for(reading, mention, calls))
     if held_by_cue(reading, mention) and not is_asked(reading, mention):
         return True
     lock = reading.vocabulary.acquirers[mention.value.lower()]
@@ -78,6 +81,15 @@ def is_held(reading: Reading, mention: Mention, calls: list[Mention]) -> bool:
     if any({token.word for token in reading.tokens[one.last + 1 : one.last + 3]} & {"under", "inside", "within"} for one in later):
         return True  # "X, so ZwReadFile under the lock is legal"
     return bool(later) and bool({token.word for token in reading.tokens[mention.last + 1 : later[0].first]} & {"then", "and", "before", "around", "followed", "+"})
+
+
+def waited_for(reading: Reading, mention: Mention, calls: list[Mention]) -> list[Mention]:
+    """The locks that a wait acquires around later calls: `KeWaitForSingleObject on a KMUTEX, ZwSetValueKey, KeReleaseMutex`."""
+    if not is_wait(reading, mention.value):
+        return []
+    locks = [one for one in reading.rows("locks") if reading.terms.tables["locks"][one.value].more.get("may_wait") is True]
+    ends = {reading.vocabulary.releasers.get(one.value.lower()): one.first for one in reading.mentions if one.kind == "ddi" and one.first > mention.last}
+    return [lock for lock in locks if any(mention.last < one.first < ends.get(lock.value, -1) for one in calls)]
 
 
 def held_by_cue(reading: Reading, mention: Mention) -> bool:

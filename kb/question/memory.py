@@ -21,8 +21,8 @@ def memory_uses(reading: Reading, subjects: list[tuple[str, str]], sites: list[S
     named = {site.routine for site in sites}
     for routine, clause in registered_routines(reading).items():
         if routine not in named:
-            acts = [act for act in acts_after(reading, clause) if act in MEMORY_ACTS]
-            uses += [{**base, "routine": routine, "act": act} for act in acts or ("touch",)]  # what is handed to the callback is touched in it
+            told = [act for act in acts_after(reading, clause) if act in MEMORY_ACTS]
+            uses += [{**base, "routine": routine, "act": act} for act in told or ["touch"]]  # what is handed to the callback is touched in it
     for site in sites:
         acts = tuple(dict.fromkeys((*(act for act in site.acts if act in MEMORY_ACTS), *sorted(called))))
         if not acts:

@@ -37,9 +37,16 @@ def stored_objects(reading: Reading) -> list[Mention]:
         inside = [token.word for token in reading.tokens[one.last + 1 : one.last + 3]]
         offered = one.first <= 1 and any(0 < pool.first - one.last <= 6 for pool in reading.pool_mentions())
         lies = len(inside) == 2 and inside[0] in ("in", "inside", "within") and inside[1] in ("a", "my", "the", "our", "paged", "nonpaged", "this")
-        if one.first not in locks or one.clause in storing or short or one.clause in placed or lies or offered:
+        if one.first not in locks or one.clause in storing or short or one.clause in placed or lies or offered or is_embedded(reading, one):
             found.append(one)
     return found
+
+
+def is_embedded(reading: Reading, mention: Mention) -> bool:
+    """Whether an object is said to be part of something: `40 fields, one of them an ERESOURCE`, `contains a KEVENT`, `with a KTIMER in it`."""
+    before = [token.word for token in reading.tokens[max(0, mention.first - 4) : mention.first]]
+    after = [token.word for token in reading.tokens[mention.last + 1 : mention.last + 3]]
+    return before[:3] == ["one", "of", "them"] or bool(set(before) & {"contain", "contains", "containing", "embed", "embeds", "embedded", "embedding"}) or after in (["in", "it"], ["inside", "it"])
 
 
 def implied_objects(reading: Reading) -> list[Mention]:
