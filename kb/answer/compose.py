@@ -66,6 +66,9 @@ def compose(question: Question, verdict: Verdict, knowledge: Knowledge, find: Fi
     ask, choices = shapes.ask_for(verdict, knowledge)
     if ask and ask not in text:
         text = f"{text}\n\n**{ask}**"
+    if question.aside:
+        quoted = "; ".join(f"“{words if len(words) <= ASIDE_LENGTH else words[:ASIDE_LENGTH].rsplit(' ', 1)[0] + ' …'}”" for words in question.aside[:2])
+        text += f"\n\n*Not taken as facts about this memory or call: {quoted}.*"
     carried = list(dict.fromkeys(CARRIED.get(name, name) for name in question.carried if CARRIED.get(name, name)))
     if carried:
         text += f"\n\n*Carried over from before: {', '.join(carried)}.*"
@@ -74,6 +77,7 @@ def compose(question: Question, verdict: Verdict, knowledge: Knowledge, find: Fi
     return finished(answer, cites, verdict)
 
 
+ASIDE_LENGTH = 90  # characters that are quoted of what was left aside
 CARRIED = {
     "act": "", "unsure": "", "routine": "the routine", "irql.lowest": "the IRQL", "irql.highest": "the IRQL", "claim.lowest": "", "claim.highest": "", "lock": "the lock held", "ddi": "the call",
     "acquired": "the lock", "object": "the object", "memory.pool": "the pool", "memory.place": "where the memory lives", "execution.level": "the execution level", "windows": "the Windows version",

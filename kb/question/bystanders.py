@@ -58,9 +58,9 @@ def asides(tokens: Sequence[Token], cues: Sequence[tuple[int, int]]) -> list[tup
     return [(first, last) for first, last in sentences(tokens) if tokens[last].text != "?" and any(first <= at <= last for at, _ in cues)]
 
 
-def without(tokens: list[Token], spans: Sequence[tuple[int, int]], enough: Callable[[list[Token]], bool]) -> list[Token]:
+def without(tokens: list[Token], spans: Sequence[tuple[int, int]], enough: Callable[[list[Token]], bool]) -> tuple[list[Token], list[tuple[int, int]]]:
     """
-    The words that are left when bystanders are taken out.
+    Take bystanders out.
 
     Args:
         tokens: The words.
@@ -68,10 +68,13 @@ def without(tokens: list[Token], spans: Sequence[tuple[int, int]], enough: Calla
         enough: Whether the words that are left still ask something.
 
     Returns:
-        The words without each span, as far as what is left is enough.
+        The words that are left, and the spans that were taken out: each unless the rest would no longer be enough.
     """
-    for first, last in reversed(spans):
-        left = [token for at, token in enumerate(tokens) if not first <= at <= last]
-        if enough(left):
-            tokens = left
-    return tokens
+    taken: list[tuple[int, int]] = []
+    left = tokens
+    for span in sorted(spans):
+        rest = [token for at, token in enumerate(tokens) if not any(first <= at <= last for first, last in (*taken, span))]
+        if enough(rest):
+            taken.append(span)
+            left = rest
+    return left, taken

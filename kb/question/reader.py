@@ -62,6 +62,7 @@ def alone(reading: Reading) -> tuple[Question, list[Site]]:
         rows=tuple(dict.fromkeys((one.table, one.value) for one in reading.mentions if one.kind == "row" and not one.negated)),
         unknown_names=tuple(dict.fromkeys(one.value for one in reading.mentions if one.kind == "unknown_name")),
         corrected=tuple((one.words, one.value) for one in reading.mentions if one.corrected),
+        aside=reading.aside,
         snippets=reading.snippets,
         places=tuple({**{name: value for name, value in shared.items() if name != "driver.model"}, **site.facts()} for site in sites) or (({**shared},) if shared else ()),
         bugcheck=reading.bugcheck,

@@ -22,6 +22,7 @@ class Reading:
         self.ddi_table = vocabulary.ddis
         self.text = text
         prose, self.snippets = apart(text)
+        self.aside: tuple[str, ...] = ()
         self.tokens = self._about(prose, vocabulary.corrected(tokenize(prose)))
         self.numbers = clauses(self.tokens)
         self.cue_cache: dict[str, list[tuple[str, int, int]]] = {}
@@ -39,7 +40,9 @@ class Reading:
             *quotations(prose, tokens, [(first, last) for _, first, last in self.vocabulary.cues("speaking", tokens)]),
             *asides(tokens, [(first, last) for _, first, last in self.vocabulary.cues("aside", tokens)]),
         ]
-        return without(tokens, spans, self._asks) if spans else tokens
+        left, taken = without(tokens, spans, self._asks) if spans else (tokens, [])
+        self.aside = tuple(" ".join(prose[tokens[first].start : tokens[last].end].split()).strip("'\"") for first, last in taken)
+        return left
 
     def _asks(self, tokens: list[Token]) -> bool:
         """Whether words still name a place, and memory or a call."""

@@ -47,6 +47,8 @@ class Question:
     places: tuple[Mapping[str, str | tuple[str, ...]], ...] = ()
     """The places that the prose names, for pasted code that says nothing of its own."""
     bugcheck: BugCheck | None = None
+    aside: tuple[str, ...] = ()
+    """What was not read as facts: words of others, and words about other things."""
     snippets: tuple[str, ...] = ()
     refusal: str = ""
     """Why it is out of scope; empty when it is not."""
