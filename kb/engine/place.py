@@ -28,6 +28,8 @@ class Place:
         """The highest level that the routine may run at, while its case is unknown."""
         self.lowest: str | None = None
         self.highest: str | None = None
+        self.bounded = False
+        """Whether the range is only what a held lock admits: the level itself is not known."""
 
     def settle(self) -> None:
         """Combine routine, stated level and locks; put `irql.lowest` and `irql.highest` into the facts when known."""
@@ -107,6 +109,10 @@ class Place:
         if self.lowest is None or self.highest is None:
             if not self.unknown and "irql.highest" not in self.facts:
                 self.lowest, self.highest = low, high
+            return
+        row = self.knowledge.terms.row("routines", str(self.facts.get("routine", "")))
+        if row is not None and row.more.get("level") == "caller" and rank(self.lowest) <= rank(low) and rank(high) <= rank(self.highest):
+            self.lowest, self.highest = low, high  # it runs at its caller's level, which the question knows
             return
         if rank(self.highest) > rank(high) or rank(self.lowest) < rank(low):
             self.contradictions.append(overridden(span(low, high), span(self.lowest, self.highest), self.steps[-1]))
@@ -196,6 +202,7 @@ class Place:
             low, high = max((low for low, _ in bounds), key=rank), min((high for _, high in bounds), key=rank)
             if rank(self.lowest or "PASSIVE_LEVEL") <= rank(high):  # stated above what the lock admits, the level stays open upward
                 self.lowest, self.highest = highest_of(low, self.lowest or "PASSIVE_LEVEL"), high
+                self.bounded = self.lowest != self.highest
 
 
 def overridden(stated: str, documented: str, step: Step) -> Contradiction:

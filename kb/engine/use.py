@@ -38,9 +38,13 @@ def judge(use: Facts, knowledge: Knowledge) -> Judgement:
     availability(facts, knowledge, steps)
     limits = limits_of(facts, knowledge)
     base = Judgement("undetermined", (), assumed=assumed, contradictions=tuple(contradictions), lowest=place.lowest, highest=place.highest, facts=facts, rows=limits.rows)
-    if facts.get("act") in ("call", "acquire"):
-        return judge_limits(base, steps, limits, place.unknown, knowledge)
-    return apply_rules(base, steps, place.unknown, knowledge)
+    called = facts.get("act") in ("call", "acquire")
+    judged = judge_limits(base, steps, limits, place.unknown, knowledge) if called else apply_rules(base, steps, place.unknown, knowledge)
+    if place.bounded and judged.outcome == "forbidden":
+        lowest = judge({**use, "irql.lowest": str(place.lowest), "irql.highest": str(place.lowest)}, knowledge)
+        if lowest.outcome != "forbidden":  # `ZwQueryValueKey` under a KMUTEX: legal at PASSIVE_LEVEL, which the mutex admits
+            return replace(judged, outcome="undetermined", steps=judged.steps[:-1], unknown=("irql.highest",))
+    return judged
 
 
 def judge_limits(base: Judgement, steps: list[Step], limits: Limits, waiting: tuple[str, ...], knowledge: Knowledge) -> Judgement:

@@ -173,6 +173,9 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         filled = [{**placed[-1], "act": "touch"}]  # what is handed to such a call is filled where the call is made
         return [*filled, *[dict(use) for use in question.uses]], "decision", ["routine"]
     memory_before = [use for use in before if use.get("act") in KEPT_ACTS]
+    own = [dict(use) for use in question.uses if use.get("act") in MEMORY_ACTS]
+    if question.shared.get("memory.pool") and own and not memory_before and not subject and any("routine" in use or "irql.highest" in use for use in own):
+        return [dict(use) for use in question.uses], "decision", []  # "the name is from paged pool and the DPC reads it": complete in itself
     held = [use for use in subject if str(use.get("ddi", "")).lower() in acquirers and not any(is_asked(reading, one) for one in calls_in(reading))]
     if held and memory_before and len(held) == len(subject):
         place.append({"lock": (acquirers[str(held[0]["ddi"]).lower()],)})
@@ -209,6 +212,10 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     ):
         return [{**use, "lock": tuple(sorted({*(use.get("lock") or ()), str(taken[0]["acquired"])}))} for use in memory_before], "decision", names_of(memory_before)
     stored = next((str(use["object"]) for use in before if use.get("act") == "store" and "object" in use), "")
+    waits = any(key == "wait" for key, _, _ in reading.cues("acts"))
+    waited = lock_of(reading, stored) if stored and waits and not named and not calls_in(reading) else ""
+    if waited and place:
+        return [{**site, "act": "acquire", "acquired": waited} for site in place], "api_irql", ["object"]  # "can I wait on it in a DPC?"
     if {"protects", "protect", "guards", "guard"} & {token.word for token in reading.tokens} and stored:
         lock = lock_of(reading, stored)
         site = {name: value for one in place for name, value in one.items()}

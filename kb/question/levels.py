@@ -27,7 +27,7 @@ def level_ranges(reading: Reading) -> list[tuple[Mention, str, str, bool]]:
             continue
         if one.kind != "irql" or one.negated or one.first in asked or one.clause in unsure:
             continue
-        if any(last < one.first <= last + 3 and reading.numbers[first] == one.clause for _, first, last in reading.cues("quoting")):
+        if any(last < one.first <= last + 3 and reading.numbers[first] == one.clause and not is_example(reading, first) for _, first, last in reading.cues("quoting")):
             continue  # "the page says <= APC_LEVEL" quotes, it places nothing
         level = one.value
         low = high = level
@@ -42,6 +42,8 @@ def level_ranges(reading: Reading) -> list[tuple[Mention, str, str, bool]]:
         claim = any(last in range(max(0, one.first - 4), one.first + 1) and reading.numbers[first] == one.clause for first, last in claims)
         claim = claim or bool(said & {"alway", "always", "guaranteed"})
         leaning = {reading.tokens[at].word for at in range(max(0, one.first - 2), one.first)}
+        if "like" in leaning or leaning >= {"as", "good"} or {"same", "as"} <= leaning:
+            continue  # "all APCs are off, so it's like DISPATCH" compares
         if (
             one.first == one.last
             and reading.tokens[one.first].word in ("passive", "dispatch")
@@ -76,6 +78,11 @@ def level_ranges(reading: Reading) -> list[tuple[Mention, str, str, bool]]:
             claim = True  # "is it passive?", "then passive too": said of the routine, not a place
         found.append((one, low, high, claim))
     return found
+
+
+def is_example(reading: Reading, at: int) -> bool:
+    """Whether a word stands for `for example`: `..., say at APC_LEVEL`."""
+    return reading.tokens[at].word == "say" and at > 0 and reading.tokens[at - 1].text == ","
 
 
 def compared_range(reading: Reading, mention: Mention) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ from kb.question.locks import unnamed_lock
 from kb.question.places import acts_after, done_elsewhere
 from kb.question.reading import Reading
 from kb.question.records import MEMORY_ACTS, Site, Use
-from kb.question.routines import registered_routines, unknown_caller, unread_place
+from kb.question.routines import elsewhere, registered_routines, unknown_caller, unread_place
 
 
 def memory_uses(reading: Reading, subjects: list[tuple[str, str]], sites: list[Site], base: Use) -> list[Use]:
@@ -34,9 +34,10 @@ def memory_uses(reading: Reading, subjects: list[tuple[str, str]], sites: list[S
             uses.append({**base, **site.facts(), "act": "touch"})
     if not uses:
         return [{**base, "act": "touch"}]
-    if unread_place(reading) or unknown_caller(reading) or unnamed_lock(reading) and not any("lock" in use for use in uses):
+    if unread_place(reading) or unknown_caller(reading) or elsewhere(reading) or unnamed_lock(reading) and not any("lock" in use for use in uses):
         uses.append({**base, "act": "touch"})
-    if not any(use["act"] == "touch" for use in uses) and not used_on_the_spot(reading) and "free" not in acts_in_text:
+    asked = called and len({one.value for one in reading.pool_mentions()}) == 1  # "ExAllocatePool2(POOL_FLAG_PAGED) allowed?" asks of the call alone
+    if not asked and not any(use["act"] == "touch" for use in uses) and not used_on_the_spot(reading) and "free" not in acts_in_text:
         uses.append({**base, "act": "touch"})
     unique: list[Use] = []
     for use in uses:

@@ -35,7 +35,7 @@ def stored_objects(reading: Reading) -> list[Mention]:
         if one.first in locks and (after & {"protect", "guard", "held", "serialize"} or held_by_cue(reading, one)):
             continue
         inside = [token.word for token in reading.tokens[one.last + 1 : one.last + 3]]
-        offered = one.first <= 1 and any(0 < pool.first - one.last <= 6 for pool in reading.pool_mentions())
+        offered = one.first <= 1 and (bool(reading.cues("pool_question")) or any(0 < pool.first - one.last <= 6 for pool in reading.pool_mentions()))
         lies = len(inside) == 2 and inside[0] in ("in", "inside", "within") and inside[1] in ("a", "my", "the", "our", "paged", "nonpaged", "this")
         if one.first not in locks or one.clause in storing or short or one.clause in placed or lies or offered or is_embedded(reading, one):
             found.append(one)

@@ -109,6 +109,12 @@ def unknown_caller(reading: Reading) -> bool:
     return False
 
 
+def elsewhere(reading: Reading) -> bool:
+    """Whether the text speaks of other code that is not named: `looked up by other routines`, unless it denies it."""
+    denied = {reading.numbers[first] for _, first, _ in reading.cues("negation")}
+    return any(reading.numbers[first] not in denied for _, first, _ in reading.cues("unknown_place"))
+
+
 def unread_place(reading: Reading) -> bool:
     """Whether the text speaks of a timer, interrupt, completion or callback that was not read as a place: then one use stays unknown."""
     covered = {at for one in reading.mentions for at in range(one.first, one.last + 1)}

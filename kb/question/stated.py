@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kb.question.calls import calls_in
 from kb.question.codes import argument_facts
+from kb.question.objects import place_is_alternative
 from kb.question.reading import Reading
 from kb.question.records import Fact
 
@@ -49,4 +50,7 @@ def shared_facts(reading: Reading) -> tuple[dict[str, str], list[Fact]]:
     if len(pools) == 1:
         shared["memory.pool"] = pools.pop()
         facts.append(Fact("memory.pool", shared["memory.pool"], None, reading.pool_mentions()[0].words))
+        if shared.get("memory.place") in ("device_extension", "global") and not place_is_alternative(reading):
+            del shared["memory.place"]  # "a buffer out of paged pool (header in the device extension)": a block of a pool lies nowhere else
+            facts = [fact for fact in facts if fact.name != "memory.place"]
     return shared, facts

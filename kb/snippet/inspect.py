@@ -299,11 +299,6 @@ class Inspector(Locks, Memory):
 
     def special(self, call: Call, states: Sequence[State]) -> None:
         """Structural checks of single calls."""
-        for check in self.checks.by_kind["apcs_disabled"]:
-            for one in (one for state in states for one in state.held):
-                row = self.knowledge.terms.row("locks", one.row)
-                if call.name in check.more["ddis"] and row is not None and row.more.get("apcs") == "all_disabled" and not self.raises(one):
-                    self.find("", call.line, f"`{call.name}` is called with all APCs disabled (`{one.ddi}`, line {one.line})", check)
         for check in self.checks.by_kind["wait_in_pageable"]:
             if call.name in check.more["ddis"] and self.pageable and len(call.arguments) > 2 and strip(call.arguments[2]) in TRUTHY:
                 self.find("", call.line, f"`{self.function.name}` is pageable ({self.pageable}) and calls `{call.name}` with `Wait` = TRUE", check)
