@@ -41,6 +41,8 @@ class Checks:
     """Routine to its row of allocators.yaml."""
     enums: Mapping[str, tuple[str, str, bool]]
     """Pool argument to its enumeration, its pool (empty for a mere attribute), and whether it makes memory executable."""
+    objects: Mapping[str, str]
+    """Type or constant that names an object, to its row of objects.yaml."""
     roles: Mapping[str, str]
     """Documented routine names and types to rows of routines.yaml."""
     arguments: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
@@ -118,6 +120,7 @@ def look_ups(terms: Terms) -> dict[str, Any]:
         "frees": {name: tuple(rows) for name, rows in frees.items()},
         "allocators": allocators,
         "enums": enums,
+        "objects": {name: row.id for row in terms.tables["objects"].values() for name in row.names if name.isupper()},
         "roles": roles,
         "arguments": {name: tuple(rows) for name, rows in arguments.items()},
     }

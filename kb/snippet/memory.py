@@ -79,6 +79,13 @@ class Memory:
             self.blamed.add(self.number)
             what = f"asks for {pool} pool" if pool else "allocates pool"
             self.report(found[0], call.line, f"`{call.name}` {what} {self.where(found[1], found[0])}")
+        for argument_name in map(strip, call.arguments):  # `FltAllocateContext(filter, FLT_VOLUME_CONTEXT, size, PagedPool, &p)` names what the memory is for
+            stored = self.checks.objects.get(argument_name)
+            bad = self.forbidden(states[:1], act="store", object=stored, memory__pool=pool) if stored and pool else None
+            if bad is not None and found is None:
+                self.note(self.number, block, states[:1], "store", object=stored)
+                self.blamed.add(self.number)
+                self.report(bad[0], call.line, f"`{call.name}` asks for {pool} pool for `{argument_name}`, which must lie in nonpaged pool")
         if any("windows" in place for place in self.places):
             exists = self.forbidden(states, act="call", ddi=call.name)
             if exists is not None and exists[0].steps[-1].rule == "called-before-it-exists":
@@ -86,6 +93,8 @@ class Memory:
         if row is not None and row.more.get("deprecated"):
             self.advise("deprecated", f"`{call.name}`, line {call.line}")
         target = strip(call.target).split()[-1] if call.target else ""
+        if "out" in entry:  # the block comes back through a parameter, the return value is a status
+            target = root_variable(call.arguments[entry["out"]]) if entry["out"] < len(call.arguments) else ""
         self.fresh = (target, call.line)
         if not re.match(r"\w+$", target):
             return states
