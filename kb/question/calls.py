@@ -21,7 +21,14 @@ def calls_in(reading: Reading) -> list[Mention]:
         and one.first not in facts
         and not only_registers(reading, one)
         and not was_called(reading, one)
+        and not (one.table == "spoken" and is_by_the_way(reading, one))
     ]
+
+
+def is_by_the_way(reading: Reading, mention: Mention) -> bool:
+    """Whether a call said without its name is only told: the question is which pool (`I set the timer, its DPC reads the table`), or follows `even if`."""
+    words = [token.word for at, token in enumerate(reading.tokens[: mention.first]) if reading.numbers[at] == mention.clause]
+    return bool(reading.cues("pool_question")) and not is_asked(reading, mention) or words[:1] == ["even"] or words[:2] == [",", "even"]
 
 
 def is_told(reading: Reading, mention: Mention) -> bool:

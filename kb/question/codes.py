@@ -9,15 +9,25 @@ from dataclasses import dataclass
 from kb.terms import Terms
 
 HEX = r"(?:0x)?[0-9a-fA-F`]+h?"
-PARAMETER = re.compile(r"\b(?:arg(?:ument)?|param(?:eter)?|p)\s*\.?\s*#?([1-4])\s*(?:=|:|is|was|of|==)?\s*(?:=\s*)?(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{8,}|\d+)\b", re.I)
+IS = r"\s*(?:=|:|is equal to|equal to|equals|being|is|was|of|==)?\s*(?:=\s*)?"
+PARAMETER = re.compile(r"\b(?:arg(?:ument)?|param(?:eter)?|p)\s*\.?\s*#?([1-4])" + IS + r"(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{8,}|\d+)\b", re.I)
+ORDINAL = re.compile(
+    r"\b(first|second|third|fourth|1st|2nd|3rd|4th)\s+(?:bug\s*check\s+)?(?:arg(?:ument)?|param(?:eter)?)" + IS + r"(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{8,}|\d+)\b", re.I
+)
+ORDER = ("first", "second", "third", "fourth", "1st", "2nd", "3rd", "4th")
 LIST = re.compile(
     r"\(\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*,\s*(0x[0-9a-fA-F`]+|[0-9a-fA-F`]{1,17})\s*\)"
 )
 BARE_LIST = re.compile(r"\{\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*,\s*([0-9a-fA-Fx`]+)\s*\}")
 CODE = re.compile(
-    r"\b(?:(?:bug\s*check|bugcheck|stop(?:\s*code)?|bsod|verifier|blue\s*screen|stop\s*error|code)\s*[:=(]?\s*(?:code\s*)?(0x[0-9a-fA-F]+|[0-9a-fA-F]{1,3})\b|(0x[0-9a-fA-F]{1,8})\b)",
+    r"\b(?:(?:bug\s*check|bugcheck|stop(?:\s*code)?|bsod|verifier|blue\s*screen|stop\s*error|code)\s*[:=(]?\s*(?:code\s*)?(0x[0-9a-fA-F]+|[0-9a-fA-F]{1,3})\b|(?:bug\s*check|crash|blue\s*screen|bsod|stop)(?:s|es|ed|ing)?\s+(?:with|on|is|was|of|code)\s+(?:an?\s+)?(?:code\s+)?(0x[0-9a-fA-F]+|[a-fA-F][0-9][0-9a-fA-F]?|[0-9][a-fA-F]|1[0-9a-fA-F]{2})\b|(0x[0-9a-fA-F]{1,8})\b)",
     re.I,
 )
+
+OTHER_NUMBER = re.compile(
+    r"\b(id|size|offset|register|value|address|mask|length|bytes?|vendor|device|vid|pid|ven|dev|subsys|rev|revision|irq|vector|bar|port|class|ioctl|flags?|tag|status)\b[\w:= ]*$"
+)
+BARE = 3  # the group of `CODE` for a number that no word says to be a stop code
 
 
 @dataclass(frozen=True)
@@ -58,19 +68,22 @@ def read_bugcheck(text: str, named: list[str], terms: Terms) -> BugCheck | None:
     for found in (LIST.search(text), BARE_LIST.search(text)):
         if found and not parameters:
             parameters = {place: number(value) for place, value in enumerate(found.groups(), start=1)}
-    taken = {found.start(2) for found in PARAMETER.finditer(text)}
+    for found in ORDINAL.finditer(text):
+        value = found.group(2)
+        parameters.setdefault(ORDER.index(found.group(1).lower()) % 4 + 1, number(value))
+    taken = {found.start(2) for found in (*PARAMETER.finditer(text), *ORDINAL.finditer(text))}
     row, words = (named[0], table[named[0]].title) if named else ("", "")
     if not row:
         for found in CODE.finditer(text):
-            group = next(place for place in (1, 2) if found.group(place))
+            group = next(place for place in (1, 2, 3) if found.group(place))
             if found.start(group) in taken:
                 continue
             lead = text[max(0, found.start(group) - 14) : found.start(group)].lower()
-            if group == 2 and (re.search(r"\b(id|size|offset|register|value|address|mask|length|bytes?)\b[\w ]*$", lead) or re.match(r"\s*bytes", text[found.end() :])):
+            if group == BARE and (OTHER_NUMBER.search(lead) or re.match(r"\s*bytes", text[found.end() :])):
                 continue
-            if group == 2 and len(text.split()) > 14 and not parameters and not re.search(r"bug ?check|stop|crash|verifier|bsod|blue ?screen|dump|analyze|fail", text, re.I):
+            if group == BARE and len(text.split()) > 14 and not parameters and not re.search(r"bug ?check|stop|crash|verifier|bsod|blue ?screen|dump|analyze|fail", text, re.I):
                 continue
-            if group == 2 and len(found.group(2)) < 4 and not re.search(r"bug ?check|stop|crash|verifier|bsod", text, re.I):
+            if group == BARE and len(found.group(BARE)) < 4 and not re.search(r"bug ?check|stop|crash|verifier|bsod", text, re.I):
                 continue  # 0x1 in prose is a number, not a stop code
             value = int(found.group(group).lower().removeprefix("0x") or "0", 16) & 0x0FFFFFFF
             if value in by_code:
@@ -128,7 +141,7 @@ def argument_facts(text: str, terms: Terms) -> dict[str, tuple[str, str]]:
         Fact name to (value, the argument as written).
     """
     found: dict[str, tuple[str, str]] = {}
-    format_string = re.search(r"\b\w*(?:Print|printf)\w*\s*\([^;\"]*\"([^\"]*%[^\"]*)\"", text, re.I)
+    format_string = re.search(r"\b\w*(?:Print|printf)\w*\s*\([^;\"]*\"([^\"]*)\"", text, re.I)
     if format_string:
         unicode = re.search(r"%[-+ #0-9.*]*(?:[CS]|l[cs]|w[csZ]|ws|wZ)", format_string.group(1))
         found["unicode.conversion"] = ("true" if unicode else "false", format_string.group(1))

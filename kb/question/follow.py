@@ -16,6 +16,9 @@ SUBJECT_FACTS = ("ddi", "acquired", "object", "condition", "pool.argument")
 KEPT_ACTS = (*MEMORY_ACTS, "store")  # what a follow-up may ask of the same memory
 LONG = 28  # words up to which `it`, `there` or `and` lean on what was said before
 BEGINNING = 4  # words in which a follow-up names the thing it turns to
+LEANING = {"fix", "solve", "avoid", "else", "instead", "otherwise", "cure", "repair"}  # "how do I fix it" leans on what was said, even without `it`
+BEFORE_THAT = frozenset("in at under for with of from by is on to does doe can may use and or so but if what why hold inside about".split())
+GIVEN_UP = frozenset("release released releasing drop dropped unlock unlocked gone removed remove eliminated".split())
 SHORT = 16  # words up to which a text that is not complete in itself does
 
 
@@ -23,7 +26,13 @@ def is_follow_up(question: Question, reading: Reading) -> bool:
     """Whether the text leans on what was said before: it begins with `and`, `what about`, `mine`, uses `it` or `there`, or is short and incomplete."""
     if not reading.tokens:
         return False
-    cues = reading.cues("follow_up")
+    cues = [(key, first, last) for key, first, last in reading.cues("follow_up") if not is_relative(reading, first)]
+    placed = any("routine" in use or "irql.highest" in use or "lock" in use for use in question.uses)
+    if placed and question.asks_pool:
+        cues = [(key, first, last) for key, first, last in cues if first == 0 or reading.tokens[first].word not in ("and", "but")]  # "that DriverEntry allocates and uses"
+    words = {token.word for token in reading.tokens}
+    if not cues and (question.ddis and reading.tokens[0].word in ("what", "which", "how") or question.kind == "howto" and not words & LEANING):
+        return False  # "what does IoFreeMdl need?", "how do I find leaks?" stand alone
     if reading.cues("irql_question") and question.ddis and not any(first == 0 for _, first, _ in cues):
         return False
     if any(first == 0 for _, first, _ in cues) or cues and len(reading.tokens) <= LONG:
@@ -31,9 +40,32 @@ def is_follow_up(question: Question, reading: Reading) -> bool:
     handed = question.kind == "object_storage" and calls_in(reading) and any(use.get("act") == "touch" for use in question.uses)
     if handed and len(reading.tokens) <= SHORT:
         return True  # "the context I give IoQueueWorkItem": filled where the call is made, which was said before
-    placed = any("routine" in use or "irql.highest" in use or "lock" in use for use in question.uses)
     subject = any(name in use for use in question.uses for name in SUBJECT_FACTS)
     return len(reading.tokens) <= SHORT and not (placed and (subject or question.asks_pool))
+
+
+def is_relative(reading: Reading, at: int) -> bool:
+    """Whether `that` only joins a clause to its noun: `a buffer that DriverEntry allocates`, not `in that DPC`, `is that fine`."""
+    if reading.tokens[at].word != "that" or at == 0 or at + 1 >= len(reading.tokens):
+        return False
+    before, after = reading.tokens[at - 1].word, reading.tokens[at + 1].word
+    acting = any(first == at + 1 for _, first, _ in reading.cues("acts")) or any(one.first == at + 1 for one in reading.rows("routines", negated=True))
+    return before not in BEFORE_THAT and before.isalpha() and (acting or after in ("i", "we", "my", "our", "the", "a", "only", "both", "is", "are", "run"))
+
+
+def lock_is_gone(reading: Reading, earlier: Question) -> bool:
+    """Whether a follow-up takes the lock of the question before away: `I release it first`, `the lock is gone now`, `and when it is released before?`."""
+    words = [token.word for token in reading.tokens]
+    held = {lock for use in earlier.uses for lock in (use.get("lock") or ())}
+    if not held or reading.rows("locks") or set(words) & {"not", "never", "can", "may", "should", "must"} or len(words) > SHORT:
+        return False
+    if any(one.first in reading.gone and one.value in held for one in reading.rows("locks", negated=True)):
+        return True
+    told = next((at for at, word in enumerate(words) if word in GIVEN_UP), -1)
+    if "after" in words[told + 1 :]:
+        return False  # "I release it after I read": held while it is read
+    meant = {"it", "that", "lock", "spinlock", "mutex"} & {*words[max(0, told - 3) : told], *words[told + 1 : told + 4]}
+    return told >= 0 and bool(meant) and len(held) == 1
 
 
 def bare_values(reading: Reading, earlier: Question) -> dict[str, str]:
@@ -94,7 +126,7 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
         The question itself when it stands alone, else one whose uses hold the earlier facts, replaced where the text says otherwise.
     """
     leaning = any(first == 0 for _, first, _ in reading.cues("follow_up"))
-    lean = (leaning or bool(question.windows) or bool(bare_values(reading, earlier))) and len(reading.tokens) <= SHORT or len(reading.tokens) <= 3
+    lean = (leaning or bool(question.windows) or bool(bare_values(reading, earlier))) and len(reading.tokens) <= SHORT or len(reading.tokens) <= 3 or lock_is_gone(reading, earlier)
     if question.refusal and (question.refusal != "small talk" or not lean) or question.snippets or not is_follow_up(question, reading):
         return question
     bare = bare_values(reading, earlier)
@@ -182,14 +214,15 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         subject = []
     named = [one.value for one in reading.rows("locks")]
     words = {token.word for token in reading.tokens}
-    if {"without", "no"} & words and "lock" in words and not named and any("lock" in use for use in before):
+    gone = lock_is_gone(reading, earlier)
+    if (gone or {"without", "no"} & words and "lock" in words and not named) and any("lock" in use for use in before):
         return [{name: value for name, value in use.items() if name != "lock"} for use in before], earlier.kind, names_of(before)
     another = [one for one in reading.rows("objects") if one.first <= BEGINNING]  # "and a KMUTEX? that one is waited on by passive threads only"
     if another and earlier.kind == "object_storage" and before and all(use.get("act") == "store" for use in before) and not calls_in(reading):
         return [{"act": "store", "object": another[0].value}], "object_storage", ["act"]
     swap = (
         instead
-        or bool(words & {"use", "actually", "it'", "it"})
+        or bool(words & {"use", "actually", "it'", "it", "sorry", "mean", "meant", "rather", "correction"})
         and len(reading.tokens) <= 9
         and not acquirable(reading)
         or bool(words & {"swap", "switch", "change", "turn", "replaced", "replace", "becomes", "become"})
@@ -249,12 +282,12 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         return with_subject(question, reading, subject, [dict(use) for use in earlier.uses])
     acts = [key for key, _, _ in reading.cues("acts") if key in MEMORY_ACTS]
     seen = [{name: value for name, value in use.items() if name in PLACE_FACTS} for use in earlier.uses if use.get("act") == "context"]
-    if not place and not before and seen and (question.asks_pool or acts):
+    if not place and not before and seen and (question.asks_pool or acts or question.proposed):
         touched = [dict(use) for use in question.uses if use.get("act") in KEPT_ACTS] or [{"act": acts[0] if acts else "touch"}]
         return [{**seen[-1], **use} for use in touched], "decision", ["routine"]
     if not memory_before and placed and question.shared.get("memory.pool") and acts and not place:
-        lock = acquirers.get(str(before[-1].get("ddi", "")).lower()) or before[-1].get("acquired")
-        under = {"lock": (str(lock),)} if lock and {"while", "under", "holding", "inside", "hold"} & words else {}
+        around = acquirers.get(str(before[-1].get("ddi", "")).lower()) or before[-1].get("acquired")
+        under = {"lock": (str(around),)} if around and {"while", "under", "holding", "inside", "hold"} & words else {}
         return [{**placed[-1], **under, "act": act} for act in dict.fromkeys(acts)], "decision", names_of(placed)
     if earlier.kind == "migration" and acts == ["free"] and not place:
         return [], "migration", []
@@ -301,7 +334,8 @@ def storage_row(reading: Reading, lock: str) -> str:
 
 def acquirable(reading: Reading) -> bool:
     """Whether the text asks whether a lock may be acquired, rather than naming the lock that is held."""
-    return any(key == "acquire" for key, _, _ in reading.cues("acts"))
+    inside = {at for one in reading.rows("locks") for at in range(one.first, one.last + 1)}  # the "lock" of "push lock"
+    return any(key == "acquire" and first not in inside for key, first, _ in reading.cues("acts"))
 
 
 def lock_of(reading: Reading, stored: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from kb.question.calls import acts_of, calls_in, is_asked
+from kb.question.calls import acts_of, calls_in, is_asked, sentence_asks
 from kb.question.objects import implied_objects, is_embedded, object_rows, stored_objects
 from kb.question.reading import Reading
 from kb.question.records import MEMORY_ACTS
 from kb.question.routines import registered_by, routine_mentions
+
+ONE_CALL = 16  # words up to which a question that says `callable` is about the call alone
 
 
 def out_of_scope(reading: Reading) -> str:
@@ -71,6 +73,8 @@ def kind_of(reading: Reading) -> str:
     asks_reason = any(key == "reason" and first <= 3 for key, first, _ in reading.cues("kinds"))
     if reading.bugcheck is not None and not asks_reason and (reading.bugcheck.parameters or has(reading, "bugcheck") or not (calls or routines)):
         return "bugcheck"
+    if reading.bugcheck is not None and not asks_reason and not (calls or pools or pool_question or linux):
+        return "bugcheck"  # "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED in my DriverEntry, what now?"
     why = has(reading, "why")
     starts_why = any(key == "reason" and first <= 3 for key, first, _ in reading.cues("kinds")) or why and not (pools or routines or calls)
     placed = bool(routines or locks or any(one.kind == "irql" for one in reading.mentions))
@@ -137,6 +141,8 @@ def kind_of(reading: Reading) -> str:
         return "decision"
     if calls and all(registered_by(reading, one) for one in calls) and (pools or pool_question or pool_word):
         return "decision"
+    if calls and {"callable", "called"} & {token.word for token in reading.tokens} and not pool_question and sentence_asks(reading, calls[0]) and len(reading.tokens) <= ONE_CALL:
+        return "api_irql"  # "is ExAllocatePool2 with POOL_FLAG_PAGED callable at APC_LEVEL?"
     if calls and any(acts_of(reading, one.value) for one in calls) and (pools or pool_question) and (routines or any(one.kind == "irql" for one in reading.mentions)):
         return "decision"
     level = (
@@ -162,6 +168,8 @@ def kind_of(reading: Reading) -> str:
         return "context"
     if pools or pool_question or allocators:
         return "why" if why and not routines and not any(one.kind == "irql" for one in reading.mentions) else "decision"
+    if placed and not calls and reading.named_facts("code.pageable"):
+        return "context"  # "PAGED_CODE() in a routine that runs at DISPATCH_LEVEL?"
     if why:
         return "why"
     if locks or any(key == "wait" for key, _, _ in reading.cues("acts")) and routines:

@@ -7,6 +7,8 @@ from kb.question.reading import Reading
 from kb.question.words import Mention
 from kb.terms import LEVELS, rank
 
+ASKING = frozenset("is are do does doe can will may what which at in should would".split())  # first words of a question about a level
+
 
 def level_ranges(reading: Reading) -> list[tuple[Mention, str, str, bool]]:
     """IRQLs named: mention, lowest, highest, and whether it is a claim about a routine rather than a place."""
@@ -17,8 +19,13 @@ def level_ranges(reading: Reading) -> list[tuple[Mention, str, str, bool]]:
     unsure = reading.unsure_clauses()
     levels = [one for one in reading.mentions if one.kind == "irql"]
     asked = set()
+    joined: dict[int, list[str]] = {}
     for one, other in zip(levels, levels[1:], strict=False):
         if one.value != other.value and {token.word for token in reading.tokens[one.last + 1 : other.first]} & {"or", "/"}:
+            if are_told(reading, one, other):
+                joined[one.first] = sorted((one.value, other.value), key=rank)
+                joined[other.first] = []
+                continue
             asked |= {one.first, other.first}  # "passive or dispatch?" asks
     for one in reading.mentions:
         bound = compared_range(reading, one) if one.kind == "irql" and one.first not in asked and one.clause not in unsure else None
@@ -31,6 +38,10 @@ def level_ranges(reading: Reading) -> list[tuple[Mention, str, str, bool]]:
             continue  # "the page says <= APC_LEVEL" quotes, it places nothing
         level = one.value
         low = high = level
+        if one.first in joined:
+            if joined[one.first]:
+                found.append((one, joined[one.first][0], joined[one.first][1], False))
+            continue
         said = {reading.tokens[at].word for at in range(one.first, one.last + 1)}
         before = range(max(0, one.first - 3), one.first)
         if said & {"below", "<", "less", "under"} or any(last in before or (one.last < first <= one.last + 3) for first, last in ups):
@@ -52,6 +63,8 @@ def level_ranges(reading: Reading) -> list[tuple[Mention, str, str, bool]]:
         ):
             if not (one.first and reading.tokens[one.first - 1].text in (",", "?", ":", "(")) and one.first:
                 continue  # "we dispatch requests", "the passive voice"
+        if said == {"high", "level"} and one.words == one.words.lower() and not leaning & {"at", "=", "irql", "is", "to", "from", "or"}:
+            continue  # "a high level overview"
         if said & {"any", "every"}:
             low = "PASSIVE_LEVEL"
         if said & {"above"} and one.first and reading.tokens[one.first - 1].word == "or":
@@ -78,6 +91,16 @@ def level_ranges(reading: Reading) -> list[tuple[Mention, str, str, bool]]:
             claim = True  # "is it passive?", "then passive too": said of the routine, not a place
         found.append((one, low, high, claim))
     return found
+
+
+def are_told(reading: Reading, one: Mention, other: Mention) -> bool:
+    """Whether two levels joined by `or` are told as the range where something happens: `either at PASSIVE_LEVEL or at DISPATCH_LEVEL, which pool ...?`."""
+    inside = [at for at, number in enumerate(reading.numbers) if number == one.clause]
+    words = [reading.tokens[at].word for at in inside if reading.tokens[at].text[0].isalnum()]
+    after = reading.tokens[other.last + 1].text if other.last + 1 < len(reading.tokens) else "."
+    if "whether" in words or other.clause != one.clause or after == "?" or words and words[0] in ASKING - ({"at"} if "either" in words else set()):
+        return False
+    return "either" in words[:-1] or bool({"run", "call", "called", "invoked", "execute", "executes", "happen", "arrive", "come"} & set(words[: one.first - inside[0]]))
 
 
 def is_example(reading: Reading, at: int) -> bool:

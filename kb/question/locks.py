@@ -11,6 +11,8 @@ from kb.question.words import Mention
 HELD_NEAR = 6  # words between "holding" and the lock it governs
 STRONG_HELD = ("under", "holding", "while", "inside", "within", "protected", "guarded", "held", "behind", "between", "owning", "hold", "with", "holds")
 
+TAKING = frozenset("acquire acquired acquiring take took taking grab grabbed grabbing enter entered release released releasing drop dropped hold holding".split())
+
 
 def held_locks(reading: Reading, subjects: set[int]) -> list[Mention]:
     """Locks and regions that are held where the acts happen; *subjects* are mentions asked about themselves."""
@@ -22,6 +24,12 @@ def held_locks(reading: Reading, subjects: set[int]) -> list[Mention]:
             continue
         if any(one in waited_for(reading, call, calls) for call in calls):
             found.append(one)
+            continue
+        if one.first in reading.successors or meant_by_pronoun(reading, one) or taken_before(reading, one):
+            found.append(one)
+            continue
+        touches = [first for key, first, _ in reading.cues("acts") if key == "touch" and first > one.last]
+        if touches and released_after(reading, one, touches[0]):
             continue
         behind = {token.word for token in reading.tokens[one.last + 1 : one.last + 4]}
         ahead = {token.word for token in reading.tokens[max(0, one.first - 3) : one.first]}
@@ -93,9 +101,59 @@ def waited_for(reading: Reading, mention: Mention, calls: list[Mention]) -> list
 
 
 def held_by_cue(reading: Reading, mention: Mention) -> bool:
-    """Whether a strong word such as `under` or `holding` stands just before the mention."""
+    """Whether a strong word such as `under` or `holding` stands just before the mention, or the text says it otherwise that the lock is held."""
+    if mention.first in reading.successors or meant_by_pronoun(reading, mention):
+        return True
     before = reading.tokens[max(0, mention.first - HELD_NEAR) : mention.first]
     return any(token.word in STRONG_HELD and reading.numbers[mention.first] == reading.numbers[reading.tokens.index(token)] for token in before)
+
+
+def is_taken(reading: Reading, mention: Mention) -> bool:
+    """Whether a lock is told to be acquired or released, not to be stored somewhere: `I grab the spin lock`, `the spin lock is released after I touch the list`."""
+    before = {token.word for at, token in enumerate(reading.tokens[: mention.first]) if at >= mention.first - 3 and reading.numbers[at] == mention.clause}
+    after = [token.word for token in reading.tokens[mention.last + 1 : mention.last + 3]]
+    return bool(before & TAKING) or after[:1] in (["is"], ["was"], ["get"]) and bool({"released", "dropped", "acquired", "taken", "held"} & set(after))
+
+
+def meant_by_pronoun(reading: Reading, mention: Mention) -> bool:
+    """Whether a lock is held as `it` or `both`: `a fast mutex raises the level, I use nonpaged pool under it`, `an ERESOURCE, then a spin lock, with both held`."""
+    locks = [one.first for one in reading.rows("locks")]
+    for at in range(mention.last + 1, len(reading.tokens) - 1):
+        word, following = reading.tokens[at].word, reading.tokens[at + 1].word
+        if word in ("both", "all") and following in ("held", "taken", "owned", "lock", "of") and len(locks) > 1 or word in ("under", "holding", "with") and following == "both":
+            return True
+        if word in ("under", "holding", "behind") and following in ("it", "them", "this") and not any(mention.first < first < at for first in locks):
+            return True
+    return False
+
+
+def taken_before(reading: Reading, mention: Mention) -> bool:
+    """
+    Whether a lock is told to be acquired, and memory to be touched after that and before the release.
+
+    `my routine acquires a spin lock, copies 16 bytes, releases it`; not `takes the lock, releases it, then reads the buffer`.
+    """
+    near = [first for key, first, last in reading.cues("acts") if key == "acquire" and 0 < mention.first - last <= 3 and reading.numbers[first] == mention.clause]
+    if not near or is_asked(reading, mention) or not reading.speaks_of_pool():
+        return False
+    touches = [first for key, first, _ in reading.cues("acts") if key == "touch" and first > mention.last]
+    return bool(touches) and not released_after(reading, mention, touches[0])
+
+
+def released_after(reading: Reading, mention: Mention, until: int) -> bool:
+    """Whether a lock is released between its mention and a later token: `takes the spin lock, releases it, then reads the buffer`."""
+    for at in range(mention.last + 1, until):
+        if reading.tokens[at].word in ("release", "released", "releasing", "drop", "dropped", "unlock", "free") and reading.tokens[at + 1].word in (
+            "it",
+            "the",
+            "that",
+            "again",
+            ",",
+            "them",
+        ):
+            after = {token.word for token in reading.tokens[at + 1 : at + 4]}
+            return bool(after & {"it", "them", "again", "lock", "mutex", "spinlock", ","})
+    return False
 
 
 def unnamed_lock(reading: Reading) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kb.question.calls import acts_of
+from kb.question.doings import handings, happening
 from kb.question.locks import unnamed_lock
 from kb.question.places import acts_after, done_elsewhere
 from kb.question.reading import Reading
@@ -16,7 +17,7 @@ def memory_uses(reading: Reading, subjects: list[tuple[str, str]], sites: list[S
     if reading.pool_mentions() and base.get("memory.place") in ("user_buffer", "stack"):
         del base["memory.place"]  # the other end of a copy
     called = {act for _, name in subjects for act in acts_of(reading, name)}
-    acts_in_text = tuple(dict.fromkeys(key for key, _, _ in reading.cues("acts") if key in MEMORY_ACTS))
+    acts_in_text = tuple(dict.fromkeys(key for key, _, _ in happening(reading) if key in MEMORY_ACTS))
     uses: list[Use] = []
     named = {site.routine for site in sites}
     for routine, clause in registered_routines(reading).items():
@@ -26,12 +27,14 @@ def memory_uses(reading: Reading, subjects: list[tuple[str, str]], sites: list[S
     for site in sites:
         acts = tuple(dict.fromkeys((*(act for act in site.acts if act in MEMORY_ACTS), *sorted(called))))
         if not acts:
-            here = tuple(dict.fromkeys(key for key, first, last in reading.cues("acts") if key in MEMORY_ACTS and not done_elsewhere(reading, key, first, last, site)))
+            here = tuple(dict.fromkeys(key for key, first, last in happening(reading) if key in MEMORY_ACTS and not done_elsewhere(reading, key, first, last, site)))
             acts = here if len(sites) == 1 and here else ("touch",)
         for act in acts:
             uses.append({**base, **site.facts(), "act": act})
-        if acts == ("allocate",) and used_on_the_spot(reading):
+        if acts == ("allocate",) and used_on_the_spot(reading) and not only_elsewhere(reading, site, sites):
             uses.append({**base, **site.facts(), "act": "touch"})
+    if uses and freed_elsewhere(reading, sites) and not reading.cues("only"):
+        uses.append({**base, "act": "free"})
     if not uses:
         return [{**base, "act": "touch"}]
     if unread_place(reading) or unknown_caller(reading) or elsewhere(reading) or unnamed_lock(reading) and not any("lock" in use for use in uses):
@@ -46,10 +49,29 @@ def memory_uses(reading: Reading, subjects: list[tuple[str, str]], sites: list[S
     return unique
 
 
+def freed_elsewhere(reading: Reading, sites: list[Site]) -> bool:
+    """Whether the memory is freed at a place that was not read as one: `allocated in AddDevice, read in a DPC, freed in the remove handler`."""
+    placed = {site.clause for site in sites}
+    for key, first, last in happening(reading):
+        if key == "free" and reading.tokens[first].word in ("free", "freed", "freeing") and reading.numbers[first] not in placed:
+            following = [token.word for token in reading.tokens[last + 1 : last + 3]]
+            if following[:1] and (following[0] in ("in", "by", "from") or following[0] in ("it", "them") and following[1:] in (["in"], ["from"])):
+                return True
+    return False
+
+
 def used_on_the_spot(reading: Reading) -> bool:
     """Whether the memory is used only where it is allocated: a temporary or scratch buffer, freed before return."""
     words = {token.word for token in reading.tokens}
-    return bool(reading.cues("only")) or bool(words & {"temp", "scratch", "temporary", "need", "needs"})
+    verbs = {verb for verb, _ in handings(reading)}
+    only = [last for _, _, last in reading.cues("only") if last + 1 not in verbs]  # "it just signals an event" says nothing of the memory
+    return bool(only) or bool(words & {"temp", "scratch", "temporary", "need", "needs"})
+
+
+def only_elsewhere(reading: Reading, site: Site, sites: list[Site]) -> bool:
+    """Whether `only` is said of another place: `DriverEntry allocates it, only the DPC touches it`."""
+    others = {other.clause for other in sites if other.routine != site.routine and "touch" in other.acts}
+    return bool(others) and all(reading.numbers[first] in others - {site.clause} for _, first, _ in reading.cues("only"))
 
 
 def given_pool(reading: Reading) -> str:

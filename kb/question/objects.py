@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kb.question.calls import calls_in
-from kb.question.locks import held_by_cue
+from kb.question.locks import held_by_cue, is_taken
 from kb.question.reading import Reading
 from kb.question.words import Mention
 from kb.terms import Row
@@ -32,7 +32,8 @@ def stored_objects(reading: Reading) -> list[Mention]:
     found = []
     for one in reading.rows("objects"):
         after = {token.word for token in reading.tokens[one.last + 1 : one.last + 4]}
-        if one.first in locks and (after & {"protect", "guard", "held", "serialize"} or held_by_cue(reading, one)):
+        taken = is_taken(reading, one) and not after & {"in", "inside", "from"} and one.clause not in storing
+        if one.first in locks and (after & {"protect", "guard", "held", "serialize"} or held_by_cue(reading, one) or taken):
             continue
         inside = [token.word for token in reading.tokens[one.last + 1 : one.last + 3]]
         offered = one.first <= 1 and (bool(reading.cues("pool_question")) or any(0 < pool.first - one.last <= 6 for pool in reading.pool_mentions()))
@@ -46,7 +47,11 @@ def is_embedded(reading: Reading, mention: Mention) -> bool:
     """Whether an object is said to be part of something: `40 fields, one of them an ERESOURCE`, `contains a KEVENT`, `with a KTIMER in it`."""
     before = [token.word for token in reading.tokens[max(0, mention.first - 4) : mention.first]]
     after = [token.word for token in reading.tokens[mention.last + 1 : mention.last + 3]]
-    return before[:3] == ["one", "of", "them"] or bool(set(before) & {"contain", "contains", "containing", "embed", "embeds", "embedded", "embedding"}) or after in (["in", "it"], ["inside", "it"])
+    return (
+        before[:3] == ["one", "of", "them"]
+        or bool(set(before) & {"contain", "contains", "containing", "embed", "embeds", "embedded", "embedding"})
+        or after in (["in", "it"], ["inside", "it"])
+    )
 
 
 def implied_objects(reading: Reading) -> list[Mention]:

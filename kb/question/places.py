@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from kb.question.calls import acts_of
+from kb.question.calls import acts_of, sentence_asks
+from kb.question.doings import FACTUAL, HANDED, handings, happening, states
 from kb.question.levels import level_ranges
 from kb.question.locks import held_locks
 from kb.question.reading import Reading
 from kb.question.records import MEMORY_ACTS, Site
 from kb.question.routines import is_implemented, routine_mentions
+from kb.question.words import tokenize
+
+DETERMINERS = frozenset("the a an my our its another some one this every each".split())
+BESIDE = frozenset("only just merely simply then i we it itself will may can always which that routine callback at most nothing but to exit exits return returns".split())
+ASKING = frozenset("which what where can may is are do does doe ok fine safe paged nonpaged must should could crash why how".split())
+SUBJECTS = {"nobody", "nothing"}  # they deny of others what they deny
+TOUCHING = frozenset("dereference touch touche touched acces access accesse accessed read look use used reference referenced write written".split())
 
 
 def sites_in(reading: Reading, subjects: set[int]) -> list[Site]:
@@ -16,6 +24,7 @@ def sites_in(reading: Reading, subjects: set[int]) -> list[Site]:
     add_levels(reading, by_clause)
     add_locks(reading, subjects, by_clause)
     add_acts(reading, by_clause)
+    drop_handovers(reading, by_clause)
     ordered = [site for number in sorted(by_clause) for site in by_clause[number]]
     return merge_locks([site for site in ordered if not site.empty()])
 
@@ -55,11 +64,12 @@ def add_levels(reading: Reading, by_clause: dict[int, list[Site]]) -> None:
         if target is None and about is not None and {token.word for token in reading.tokens[about.last + 1 : one.first]} & {"raise", "raises", "raised", "go", "mean", "set"}:
             near.append(Site(one.clause, locks=(about.value,), claim=(low, high), words=[about.words, one.words], first=about.first))
             continue  # "a fast mutex raises to DISPATCH_LEVEL" says something of the lock
-        if target is None and claim and clause_asks(reading, one.clause):
+        asking = clause_asks(reading, one.clause) and not in_subordinate(reading, one.first)
+        if target is None and claim and asking:
             continue  # "does it come in at DISPATCH_LEVEL?" asks, it places nothing
         if target is None:
             near.append(Site(one.clause, lowest=low, highest=high, words=[one.words], first=one.first))
-        elif claim and target.routine and clause_asks(reading, one.clause):
+        elif claim and target.routine and asking:
             continue  # "guaranteed passive?" asks
         elif claim and target.routine:
             target.claim = (low, high)
@@ -67,6 +77,13 @@ def add_levels(reading: Reading, by_clause: dict[int, list[Site]]) -> None:
         else:
             target.lowest, target.highest = low, high
             target.words.append(one.words)
+
+
+def in_subordinate(reading: Reading, at: int) -> bool:
+    """Whether a level is told inside a question: `which pool when I run at IRQL 3?`, `PAGED_CODE() in a routine that runs at DISPATCH_LEVEL?`."""
+    words = [token.word for number, token in zip(reading.numbers[:at], reading.tokens[:at], strict=True) if number == reading.numbers[at]]
+    starts = [place for place, word in enumerate(words) if word in ("when", "while", "if", "that", "which", "whose", "where", "because", "since") and place > 0]
+    return bool(starts) and len(words) - starts[-1] <= 6 and not {"what", "which", "why"} & set(words[starts[-1] + 1 :])
 
 
 def add_locks(reading: Reading, subjects: set[int], by_clause: dict[int, list[Site]]) -> None:
@@ -88,20 +105,108 @@ def add_acts(reading: Reading, by_clause: dict[int, list[Site]]) -> None:
             site.acts = tuple(
                 dict.fromkeys(
                     key
-                    for key, first, last in reading.cues("acts")
-                    if reading.numbers[first] == number and not done_elsewhere(reading, key, first, last, site) and site is nearest(group, first)
+                    for key, first, last in happening(reading)
+                    if reading.numbers[first] == number and not done_elsewhere(reading, key, first, last, site) and site is nearest(doers(reading, group, first), first)
                 )
             )
             if site.routine and site is group[-1] and not any(act in MEMORY_ACTS for act in site.acts):
-                site.acts = (*site.acts, *acts_after(reading, number))
+                site.acts = (*site.acts, *(acts_after(reading, number) or acts_of_which(reading, site)))
             site.acts = site.fixed or site.acts
             if any(site.first > last and reading.numbers[first] == number and site.first - last <= 5 for _, first, last in reading.cues("other_acts")) and not site.locks:
                 site.routine = site.lowest = site.highest = ""  # "the last reference was dropped in a post-op": not what touches the memory
             if of_another_call(reading, site):
                 site.routine = site.lowest = site.highest = ""
-            if only_signals(reading, site):
+            if only_signals(reading, site, group):
                 site.routine = site.lowest = site.highest = ""
                 site.locks = ()
+
+
+def drop_handovers(reading: Reading, by_clause: dict[int, list[Site]]) -> None:
+    """
+    Empty the places where a routine is only queued or something is only signaled, when the text says where the memory is touched.
+
+    `I queue a work item from a DPC; only the work item touches the data`. What is handed over with the call may be touched on both sides, so a
+    text that speaks of it keeps its places.
+    """
+    pairs = handings(reading)
+    if not pairs or HANDED & {token.word for token in reading.tokens}:
+        return
+    sites = [site for group in by_clause.values() for site in group]
+    hands = [site for site in sites if hands_over(reading, site, by_clause[site.clause], pairs)]
+    elsewhere = [first for key, first, _ in happening(reading) if key == "touch" and not by_clause.get(reading.numbers[first]) and has_subject(reading, first)]
+    touched = [site for site in sites if "touch" in site.acts and site not in hands and site.routine]
+    for site in hands:
+        idle = not any(act in MEMORY_ACTS for act in site.acts) and not goes_on(reading, site, by_clause)
+        if idle and (touched or elsewhere or not site.routine and any(other.routine and other not in hands for other in sites)):
+            site.routine = site.lowest = site.highest = ""
+            site.claim, site.locks = None, ()
+    for site in sites:
+        queued = any(target == site.first for _, target in pairs)
+        if queued and not any(act in MEMORY_ACTS for act in site.acts) and any(other.routine == site.routine for other in touched):
+            site.routine = ""
+
+
+def hands_over(reading: Reading, site: Site, group: list[Site], pairs: list[tuple[int, int]]) -> bool:
+    """Whether a place queues or signals: `the DPC queues a work item`, `I queue a work item from a DPC`, `I set the timer at PASSIVE_LEVEL`."""
+    for verb, target in pairs:
+        if reading.numbers[verb] != site.clause or site.first == target:
+            continue
+        before = [other.first for other in group if other.first < verb]
+        leading = {token.word for token in reading.tokens[max(target, site.first - 3) : site.first]}
+        if site.first < verb and site.first == max(before) or site.first > target and leading & {"from", "in", "inside", "at", "within"}:
+            return True
+    return False
+
+
+def doers(reading: Reading, group: list[Site], at: int) -> list[Site]:
+    """The places of a clause that an act can belong to: not a routine that is queued, where `and` leads back to who queues it: `can my DPC queue a work item and touch X`."""
+    queued = {target for _, target in handings(reading)}
+    left = [site for site in group if not (site.first in queued and site.first < at and "and" in {token.word for token in reading.tokens[site.first : at]})]
+    return left or group
+
+
+def has_subject(reading: Reading, at: int) -> bool:
+    """Whether the clause of an act names who does it, rather than going on with who was named: `the thread reads it`, not `reads it`, `it reads`."""
+    words = [token.word for place, token in enumerate(reading.tokens[:at]) if reading.numbers[place] == reading.numbers[at] and token.text[0].isalnum()]
+    words = [word for word in words if word not in ("and", "then", "so", "only", "later", "but")]
+    return bool(words) and words[0] in DETERMINERS
+
+
+def goes_on(reading: Reading, site: Site, by_clause: dict[int, list[Site]]) -> bool:
+    """
+    Whether more happens at a place than that something is queued or signaled, known as an act or not, in its clause or in those up to the next place.
+
+    `the DPC queues a work item, reads the table and returns`, `the DPC collects the samples and queues a work item`.
+    """
+    here = [at for at, number in enumerate(reading.numbers) if number == site.clause]
+    pairs = [(verb, target) for verb, target in handings(reading) if verb in here]
+    first = min((verb for verb, _ in pairs if verb > site.first), default=site.first)
+    if any(reading.tokens[at].word not in BESIDE for at in range(site.first + len(tokenize(site.words[0])), first)):
+        return True
+    verbs = {verb for verb, _ in pairs}
+    for at in here:
+        following = reading.tokens[at + 1].word if at + 1 < len(reading.tokens) else ""
+        if reading.tokens[at].word in ("and", "or") and at > site.first and at + 1 not in verbs and following not in DETERMINERS | FACTUAL | BESIDE:
+            return True
+    later = min((number for number, group in by_clause.items() if number > site.clause and group), default=len(reading.tokens))
+    asking = {reading.numbers[place] for group in ("pool_question", "pool_word") for _, place, _ in reading.cues(group)}
+    for number in range(site.clause + 1, later):
+        words = [token.word for at, token in enumerate(reading.tokens) if reading.numbers[at] == number and token.text[0].isalnum()]
+        words = [word for word in words if word not in ("and", "then", "so", "only", "later", "but")]
+        if words and number not in asking and words[0] not in DETERMINERS | ASKING and not FACTUAL & set(words):
+            return True
+    return False
+
+
+def acts_of_which(reading: Reading, site: Site) -> tuple[str, ...]:
+    """The acts of a clause that begins with `which` right after the place: `except for DriverEntry, which allocates it, only the DPC touches it`."""
+    last = site.first + len(tokenize(site.words[0])) if site.words else 0
+    if last + 1 >= len(reading.tokens) or reading.tokens[last].text != "," or reading.tokens[last + 1].word not in ("which", "who", "that"):
+        return ()
+    number = reading.numbers[last]
+    if any(reading.numbers[one.first] == number for one in routine_mentions(reading)):
+        return ()
+    return tuple(dict.fromkeys(key for key, first, _ in happening(reading) if reading.numbers[first] == number and key in MEMORY_ACTS))
 
 
 def acts_back(reading: Reading, number: int) -> tuple[str, ...]:
@@ -114,7 +219,7 @@ def acts_back(reading: Reading, number: int) -> tuple[str, ...]:
         or words == ["in", "that", "callback"]
         or words == ["in", "the", "callback"]
     )
-    return tuple(dict.fromkeys(key for key, first, _ in reading.cues("acts") if reading.numbers[first] == number)) if back else ()
+    return tuple(dict.fromkeys(key for key, first, _ in happening(reading) if reading.numbers[first] == number)) if back else ()
 
 
 def clause_asks(reading: Reading, clause: int) -> bool:
@@ -146,24 +251,27 @@ def done_elsewhere(reading: Reading, act: str, first: int, last: int, site: Site
 def of_another_call(reading: Reading, site: Site) -> bool:
     """Whether a site is where some other routine is told to be called: `FltReleaseContext may be called at dispatch in my post-op`."""
     for one in reading.mentions:
-        if one.kind == "ddi" and one.clause == site.clause and one.last < site.first and not is_implemented(reading, one):
+        if one.kind == "ddi" and one.clause == site.clause and one.last < site.first and not is_implemented(reading, one) and not sentence_asks(reading, one):
             between = [token.word for token in reading.tokens[one.last + 1 : min(one.last + 5, site.first)]]
             if {"called", "happen", "happened"} & set(between) and not acts_of(reading, one.value):
                 return True
     return False
 
 
-def only_signals(reading: Reading, site: Site) -> bool:
-    """Whether the text denies that the site touches the memory: `a DPC moves the pointer, it does not dereference it`."""
+def only_signals(reading: Reading, site: Site, group: list[Site]) -> bool:
+    """Whether the text denies that the site touches the memory: `a DPC moves the pointer, it does not dereference it`, `the DPC never touches it`."""
+    queued = {target for _, target in handings(reading)}
     for _, first, last in reading.cues("negation"):
         number = reading.numbers[first]
-        if number not in (site.clause, site.clause + 1) or first < site.first:
+        if number not in (site.clause, site.clause + 1) or first < site.first or any(site.first < other.first < first and other.first not in queued for other in group):
             continue
+        if reading.tokens[last].word not in FACTUAL - SUBJECTS or not states(reading, first):
+            continue  # "besides the DPC nobody reads it"
         acts = {reading.tokens[at].word for at in range(last + 1, min(last + 4, len(reading.tokens)))}
-        if "else" in acts:
+        if acts & {"else", "only", "just"}:
             continue  # "nothing else reads it" denies other places, not this one
         begins = [token.word for at, token in enumerate(reading.tokens) if reading.numbers[at] == number and token.text[0].isalnum()][:2]
-        if acts & {"dereference", "touch", "access", "read", "look", "use"} and (number == site.clause or bool({"it", "which", "that", "but"} & set(begins))):
+        if acts & TOUCHING and (number == site.clause or bool({"it", "which", "that", "but"} & set(begins))):
             names = [
                 one for one in reading.mentions if one.kind in ("row", "ddi") and reading.numbers[one.first] == number and one.first > last and one.table in ("routines", "locks")
             ]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kb.question.bystanders import asides, quotations, without
+from kb.question.changes import changed
 from kb.question.clauses import clauses, scoped
 from kb.question.codes import read_bugcheck
 from kb.question.pasted import apart
 from kb.question.vocabulary import Vocabulary
 from kb.question.words import Mention, Token, tokenize
+
+WRITINGS = [[word] for word in ("chapter", "article", "documentation", "doc", "book", "tutorial", "blog", "lecture", "slide", "topic")]  # "I read the interrupt chapter"
 
 
 class Reading:
@@ -30,7 +33,10 @@ class Reading:
         found = vocabulary.find(self.tokens)
         if not any(one.kind == "ddi" for one in found):
             found = sorted([*found, *vocabulary.spoken(self.tokens)], key=lambda one: (one.first, one.last))
-        self.mentions = scoped(found, self.numbers, negations, self.tokens)
+        found = [one for one in found if one.table not in ("routines", "locks") or [token.word for token in self.tokens[one.last + 1 : one.last + 2]][:1] not in WRITINGS]
+        doing = [first for key, first, _ in self.cues("acts") if key in ("allocate", "touch", "free")]
+        past = [(first, last) for _, first, last in self.cues("used_to")]
+        self.mentions, self.gone, self.successors = changed(scoped(found, self.numbers, negations, self.tokens, doing), self.numbers, self.tokens, past)
         named = [one.value for one in self.mentions if one.kind == "row" and one.table == "bugchecks"]
         self.bugcheck = read_bugcheck(text, named, self.terms)
 

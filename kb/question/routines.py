@@ -19,7 +19,7 @@ REGISTERING = re.compile(
 
 def routine_mentions(reading: Reading) -> list[Mention]:
     """Routines named: rows of the table, and documented callbacks that the driver implements."""
-    found = reading.rows("routines")
+    found = [one for one in reading.rows("routines", negated=True) if not one.negated or resumed(reading, one)]
     spans = {(one.first, one.last) for one in found}
     for one in reading.mentions:
         if one.kind == "ddi" and not one.negated and (one.first, one.last) not in spans and is_implemented(reading, one):
@@ -58,6 +58,18 @@ def routine_mentions(reading: Reading) -> list[Mention]:
                 found = [other for other in found if not one.last < other.first <= one.last + 3]  # "PoRequestPowerIrp completion routine"
                 found.append(replace(one, kind="row", table="routines", value=value))
     return sorted(found, key=lambda one: one.first)
+
+
+def resumed(reading: Reading, mention: Mention) -> bool:
+    """Whether a clause that denies one act in a routine is followed by what the routine does: `nothing is allocated in the DPC, it only reads a table`."""
+    if mention.first in reading.gone:
+        return False
+    after = [at for at in range(mention.last + 1, len(reading.tokens)) if reading.numbers[at] > mention.clause and reading.tokens[at].text[0].isalnum()][:3]
+    words = [reading.tokens[at].word for at in after]
+    doing = {first for key, first, _ in reading.cues("acts") if key == "touch"}
+    denied = any(key in ("allocate", "free", "touch") and reading.numbers[first] == mention.clause and first < mention.first for key, first, _ in reading.cues("acts"))
+    verb = after[2:3] if words[1:2] in (["only"], ["just"], ["merely"], ["simply"]) else after[1:2]
+    return denied and words[:1] == ["it"] and bool(verb) and verb[0] in doing
 
 
 def is_implemented(reading: Reading, mention: Mention) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kb.question.calls import calls_in
 from kb.question.codes import argument_facts
 from kb.question.objects import place_is_alternative
@@ -13,7 +15,7 @@ def shared_facts(reading: Reading) -> tuple[dict[str, str], list[Fact]]:
     """Facts that hold for the whole question, by name, and each with the words that state it."""
     shared: dict[str, str] = {}
     facts: list[Fact] = []
-    called = {one.first for one in calls_in(reading)}
+    called = {one.first for one in calls_in(reading) if one.table != "spoken"}  # a name such as MmProbeAndLockPages; "wait forever" is a call and states the time-out
     for name in reading.terms.facts:
         if name == "memory.pool":
             continue
@@ -46,6 +48,9 @@ def shared_facts(reading: Reading) -> tuple[dict[str, str], list[Fact]]:
     for name, (value, written) in argument_facts(reading.text, reading.terms).items():
         shared[name] = value
         facts.append(Fact(name, value, None, written))
+    if "wait.mode" in shared and "mapping" not in shared and takes(reading, "mapping") and not takes(reading, "wait.mode"):
+        shared["mapping"] = shared.pop("wait.mode")  # KernelMode and UserMode name the access mode of a mapping too
+        facts = [replace(fact, name="mapping") if fact.name == "wait.mode" else fact for fact in facts]
     pools = {one.value for one in reading.pool_mentions()}
     if len(pools) == 1:
         shared["memory.pool"] = pools.pop()
@@ -54,3 +59,9 @@ def shared_facts(reading: Reading) -> tuple[dict[str, str], list[Fact]]:
             del shared["memory.place"]  # "a buffer out of paged pool (header in the device extension)": a block of a pool lies nowhere else
             facts = [fact for fact in facts if fact.name != "memory.place"]
     return shared, facts
+
+
+def takes(reading: Reading, fact: str) -> bool:
+    """Whether the level of a routine called in the text depends on a fact."""
+    rows = [row for one in calls_in(reading) if (ddi := reading.ddi_table.find(one.value)) is not None for row in ddi.rows]
+    return any(fact in row.when for row in rows)

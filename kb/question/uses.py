@@ -56,8 +56,12 @@ def uses_of(reading: Reading, kind: str, subjects: list[tuple[str, str]], sites:
         if reading.cues("passive_memory"):
             return [{**base, **place, "act": "touch", "memory.pool": given, "said.pool": "true"} for place in places if place]
     run = reading.named_facts("code.pageable")
-    if run and kind in ("decision", "context", "api_irql", "linux") and not uses:
+    if run and kind in ("decision", "context", "api_irql", "linux") and all(use.get("act") == "context" for use in uses):
         uses += [{**base, **place, "act": "run"} for place in places]
+    if run and kind in ("api_irql", "context", "decision") and not any(use.get("act") == "run" for use in uses):
+        uses += [
+            {**{name: value for name, value in use.items() if name != "acquired"}, "act": "run", "lock": (str(use["acquired"]),)} for use in uses if use.get("act") == "acquire"
+        ]  # "may my pageable function take a spin lock?": it then runs under it
     return uses
 
 
@@ -83,9 +87,6 @@ def call_uses(reading: Reading, subjects: list[tuple[str, str]], places: list[Us
     for what, name in subjects:
         for place in merged:
             if what == "ddi":
-                ddi = reading.ddi_table.find(name)
-                if "wait.mode" in base and "mapping" not in base and ddi is not None and any("mapping" in row.when for row in ddi.rows):
-                    base = {**base, "mapping": base["wait.mode"]}  # KernelMode and UserMode name the access mode of a mapping too
                 said = said_condition(reading, name)
                 uses.append({**base, **place, "act": "call", "ddi": name, **({"condition": said} if said else {})})
             elif what == "lock":

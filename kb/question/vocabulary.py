@@ -24,9 +24,27 @@ LOWER_PREFIX = re.compile(r"(ke|ex|io|iof|mm|ob|ps|rtl|zw|flt|fsrtl|wdf|ndis|sto
 DOMAIN_EXTRA = set(
     "routine completion callback worker item pool paged nonpaged spin lock mutex dispatch passive level driver interrupt cancel timer thread memory allocate touch".split()
 )
+SHORT_WORDS = ("pool", "spin", "lock", "page")  # a word of three letters is one of these with an inner letter left out: `spn lock`, `which pol`
 COMMON = set(
-    "cool poll tool polls paced paper papers packed packet parked passed passes pasted path paths pause peak plain play please plus point points post posts lack luck look looks last late later latest lead leads leave leaves left less level list lists live local lock locks log logs long loop lose lots love time timed times tired trace trade train tree trees tries true trust turn types word words work works world would write wrong event even ever every driven drive drives river cancels canceled cards care careful case cases cause causes safe same sand save says send sense sent sets shall shape share should show side sign since site size some soon sort spend spent spot stand start state stay step still stop store style such suit sure take taken tale talk task team tell than thank that their them then there these they thing think this those threat though thread touch tough".split()
+    "cool poll tool polls paced paper papers packed packet parked passed passes pasted path paths pause peak plain play please plus point points post posts lack luck look looks last late later latest lead leads leave leaves left less level list lists live local lock locks log logs long loop lose lots love time timed times tired trace trade train tree trees tries true trust turn types word words work works world would write wrong sin sun son pie lack event even ever every driven drive drives river cancels canceled cards care careful case cases cause causes safe same sand save says send sense sent sets shall shape share should show side sign since site size some soon sort spend spent spot stand start state stay step still stop store style such suit sure take taken tale talk task team tell than thank that their them then there these they thing think this those threat though thread touch tough".split()
 )
+COMPARED = [[word] for word in ("<", ">", "<=", ">=", "below", "above", "under", "up", "at", "lower", "higher", "less", "greater", "between")]
+NUMBERS = {"0": "PASSIVE_LEVEL", "zero": "PASSIVE_LEVEL", "1": "APC_LEVEL", "one": "APC_LEVEL", "2": "DISPATCH_LEVEL", "two": "DISPATCH_LEVEL", "three": "DIRQL"} | {
+    str(level): "DIRQL" for level in range(3, 13)
+}  # of the values that wdm.h gives for x86 and x64; the levels above the devices' differ
+
+COMPARING = frozenset("< > <= >= = == below above under over than lower higher less greater is of at to up least most or equal level".split())
+
+
+def numbered_level(tokens: list[Token], at: int) -> str:
+    """The level that a number after `IRQL` and a comparison names: `irql > 2`, `IRQL >= 2`, `irql is 5`, `irql below two`; empty when it names none."""
+    if tokens[at].word not in NUMBERS:
+        return ""
+    back = at - 1
+    while back >= 0 and at - back <= 4 and tokens[back].word in COMPARING:
+        back -= 1
+    named = back >= 0 and back < at - 1 and tokens[back].word in ("irql", "irqls")
+    return NUMBERS[tokens[at].word] if named else ""
 
 
 class Vocabulary:
@@ -93,16 +111,20 @@ class Vocabulary:
         Returns:
             The same tokens, a misspelt one with the word it stands for; words that our own texts use elsewhere stay as they are.
         """
-        return [replace(token, word=self._repair(token.word)) if len(token.word) >= 4 and token.word.isalpha() and token.text.islower() else token for token in tokens]
+        return [replace(token, word=self._repair(token.word)) if len(token.word) >= 3 and token.word.isalpha() and token.text.islower() else token for token in tokens]
 
     @functools.lru_cache(maxsize=8192)  # noqa: B019 - one vocabulary lives as long as the process
     def _repair(self, word: str) -> str:
         if word in self._known or word in self.ddis:
             return word
+        if len(word) == 3:
+            return next((one for one in SHORT_WORDS if one[0] == word[0] and one[-1] == word[-1] and (one[0] + one[2:] == word or one[:2] + one[3:] == word)), word)
         limit = 1 if len(word) < 7 else 2
         alike = [one for one in self._domain if one[0] == word[0] and abs(len(one) - len(word)) <= limit]
-        best = min(((DamerauLevenshtein.distance(word, one, score_cutoff=limit), one) for one in alike), default=(9, word))
-        return best[1] if best[0] <= limit else word
+        best = min(
+            ((DamerauLevenshtein.distance(word, one, score_cutoff=limit), len(one) == len(word), one) for one in alike), default=(9, False, word)
+        )  # a letter is left out more often than changed
+        return best[2] if best[0] <= limit else word
 
     def find(self, tokens: list[Token]) -> list[Mention]:
         """
@@ -160,6 +182,11 @@ class Vocabulary:
         token = tokens[at]
         hits: list[tuple[str, str, str]] = []
         length = 0
+        level = numbered_level(tokens, at)
+        if level:
+            return [("irql", "", level)], 1
+        if token.word in ("any", "every") and [one.word for one in tokens[at + 1 : at + 2]] == ["irql"] and [one.word for one in tokens[at + 2 : at + 3]][:1] in COMPARED:
+            return [], 1  # "any irql < 2" is a range, not every level
         for words, payload in self._phrases.get(token.word, ()):
             if len(words) < length:
                 break
