@@ -57,6 +57,8 @@ def is_background(reading: Reading, mention: Mention) -> bool:
         return True
     if before[-1:] and before[-1] in ("with", "by", "via", "through") and {"is", "are", "was", "wa", "were", "get", "gets", "been"} & set(before):
         return True
+    if set(after[:2]) & {"print", "prints", "return", "returns", "show", "shows", "give", "gives", "say", "says"}:
+        return True  # "KeGetCurrentIrql still prints 0"
     return after[:1] == ["is"] and "only" in after
 
 

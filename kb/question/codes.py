@@ -141,6 +141,10 @@ def argument_facts(text: str, terms: Terms) -> dict[str, tuple[str, str]]:
         Fact name to (value, the argument as written).
     """
     found: dict[str, tuple[str, str]] = {}
+    codes = re.findall(r"(?<![\w%])%[-+0-9.]*(?:l[cs]|w[csZ]|[A-Za-z])\b", text)
+    if codes:
+        wide = [code for code in codes if re.fullmatch(r"%[-+0-9.]*(?:[CS]|l[cs]|w[csZ])", code)]
+        found["unicode.conversion"] = ("true", wide[0]) if wide else ("false", codes[0])
     format_string = re.search(r"\b\w*(?:Print|printf)\w*\s*\([^;\"]*\"([^\"]*)\"", text, re.I)
     if format_string:
         unicode = re.search(r"%[-+ #0-9.*]*(?:[CS]|l[cs]|w[csZ]|ws|wZ)", format_string.group(1))

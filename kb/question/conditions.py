@@ -8,6 +8,7 @@ from kb.question.bystanders import sentences
 from kb.question.reading import Reading
 from kb.question.words import singular, tokenize
 
+FAMILY = 8  # letters that the members of an enumeration begin with in common
 CONDITION_STOP = set("the a an is are of in on if when or and to be for with that by not no another other value object state call called caller it its set from".split())
 
 
@@ -20,7 +21,7 @@ def said_condition(reading: Reading, name: str) -> str:
     kept = [
         token.text
         for at, token in enumerate(reading.tokens)
-        if at not in open_words and not (at >= 2 and reading.tokens[at - 1].word in ("of", "than") and reading.tokens[at - 2].word in ("instead", "rather"))
+        if at not in open_words and token.text not in reading.ddi_table and not (at >= 2 and reading.tokens[at - 1].word in ("of", "than") and reading.tokens[at - 2].word in ("instead", "rather"))
     ]
     return matching_condition([str(row.condition) for row in rows], kept)
 
@@ -37,6 +38,11 @@ def matching_condition(conditions: list[str], words: list[str]) -> str:
         The condition; empty when none or several match. An identifier of the same family (FLT_PREOP_xxx) that no condition names
         matches the condition that speaks of another value.
     """
+    rest = [one for one in conditions if re.search(r"\b(another|other)\b", one)]
+    names = {name for condition in conditions for name in condition_words(condition)[0]}
+    camel = {word for word in words if re.fullmatch(r"(?:[A-Z][a-z0-9]+){3,}", word)}
+    if len(rest) == 1 and not names & {singular(word) for word in camel} and any(shared_start(word.lower(), name) >= FAMILY for word in camel for name in names):
+        return rest[0]  # `WdfIoTargetCancelSentIo` where a condition names `WdfIoTargetLeaveSentIoPending`
     stems = [singular(word) for word in words]
     said = set(stems)
     found = []
@@ -63,6 +69,11 @@ def matching_condition(conditions: list[str], words: list[str]) -> str:
         if family and len(rest) == 1:
             return rest[0]
     return ""
+
+
+def shared_start(one: str, other: str) -> int:
+    """How many letters two names begin with in common."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def condition_words(text: str) -> tuple[set[str], set[str]]:

@@ -222,6 +222,7 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         return [{"act": "store", "object": another[0].value}], "object_storage", ["act"]
     swap = (
         instead
+        or bool(reading.gone and named)
         or bool(words & {"use", "actually", "it'", "it", "sorry", "mean", "meant", "rather", "correction"})
         and len(reading.tokens) <= 9
         and not acquirable(reading)

@@ -68,7 +68,7 @@ def kind_of(reading: Reading) -> str:
     routines, locks, objects = routine_mentions(reading), reading.rows("locks"), reading.rows("objects")
     calls = calls_in(reading)
     pools = reading.pool_mentions()
-    pool_question = bool(reading.cues("pool_question"))
+    pool_question = bool(reading.cues("pool_question")) or reading.quoted_pool
     allocators = reading.rows("allocators")
     asks_reason = any(key == "reason" and first <= 3 for key, first, _ in reading.cues("kinds"))
     if reading.bugcheck is not None and not asks_reason and (reading.bugcheck.parameters or has(reading, "bugcheck") or not (calls or routines)):
@@ -152,6 +152,8 @@ def kind_of(reading: Reading) -> str:
         or any(is_asked(reading, one) for one in calls)
         or reading.cues("irql_question")
         or reading.cues("exist")
+        or [token.word for token in reading.tokens[:1]] in (["what"], ["which"])
+        and {"need", "require", "demand"} & {token.word for token in reading.tokens}
     )
     if calls and not level and not pools and not pool_question:
         if has(reading, "howto"):

@@ -40,7 +40,7 @@ def held_locks(reading: Reading, subjects: set[int]) -> list[Mention]:
             and "by" not in ahead
         ):
             continue
-        if {token.word for token in reading.tokens[one.last + 1 : one.last + 3]} & {"protect", "guard", "serialize", "cover"} or {"locked", "region"} & set(
+        if {token.word for token in reading.tokens[one.last + 1 : one.last + 3]} & {"around", "protect", "guard", "serialize", "cover"} or {"locked", "region"} & set(
             one.words.lower().split()
         ):
             found.append(one)
@@ -152,7 +152,8 @@ def released_after(reading: Reading, mention: Mention, until: int) -> bool:
             "them",
         ):
             after = {token.word for token in reading.tokens[at + 1 : at + 4]}
-            return bool(after & {"it", "them", "again", "lock", "mutex", "spinlock", ","})
+            taken_again = "again" in {token.word for token in reading.tokens[at + 2 : until]}
+            return bool(after & {"it", "them", "again", "lock", "mutex", "spinlock", ","}) and not taken_again
     return False
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kb.question.calls import calls_in
+from kb.question.calls import acts_of, calls_in
 from kb.question.locks import held_by_cue, is_taken
 from kb.question.reading import Reading
 from kb.question.words import Mention
 from kb.terms import Row
 
+BEGINNING = 5  # words in which a text names the thing it asks about
+ARGUMENT_NEAR = 6  # words between a call and an argument of it
 LINKED_LENGTH = 34  # words up to which an object named beside a routine that takes it is what the question is about
 
 
@@ -38,7 +40,8 @@ def stored_objects(reading: Reading) -> list[Mention]:
         inside = [token.word for token in reading.tokens[one.last + 1 : one.last + 3]]
         offered = one.first <= 1 and (bool(reading.cues("pool_question")) or any(0 < pool.first - one.last <= 6 for pool in reading.pool_mentions()))
         lies = len(inside) == 2 and inside[0] in ("in", "inside", "within") and inside[1] in ("a", "my", "the", "our", "paged", "nonpaged", "this")
-        if one.first not in locks or one.clause in storing or short or one.clause in placed or lies or offered or is_embedded(reading, one):
+        turned_to = one.first <= BEGINNING and any({"it", "that", "this"} & {token.word for at, token in enumerate(reading.tokens) if reading.numbers[at] == number} for number in storing)
+        if turned_to or one.first not in locks or one.clause in storing or short or one.clause in placed or lies or offered or is_embedded(reading, one):
             found.append(one)
     return found
 
@@ -69,7 +72,13 @@ def allocated_objects(reading: Reading) -> list[str]:
     """Objects that the text says are allocated: `I allocate the WNODE_EVENT_ITEM`."""
     locks = {one.first for one in reading.rows("locks")}
     ends = [last for key, _, last in reading.cues("acts") if key == "allocate"]
-    return list(dict.fromkeys(one.value for one in reading.rows("objects") if one.first not in locks and any(0 < one.first - last <= 3 for last in ends)))
+    told = [one.value for one in reading.rows("objects") if one.first not in locks and any(0 < one.first - last <= 3 for last in ends)]
+    calls = [one for one in calls_in(reading) if "allocate" in acts_of(reading, one.value)]
+    for one in reading.rows("objects"):  # `FltAllocateContext(filter, FLT_VOLUME_CONTEXT, size, PagedPool, &p)`
+        row = reading.terms.row("objects", one.value)
+        if row is not None and one.words.isupper() and any(call.value in (row.more.get("ddis") or ()) and 0 < one.first - call.last <= ARGUMENT_NEAR for call in calls):
+            told.append(one.value)
+    return list(dict.fromkeys(told))
 
 
 def place_is_alternative(reading: Reading) -> bool:

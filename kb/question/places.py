@@ -13,6 +13,7 @@ from kb.question.words import tokenize
 
 DETERMINERS = frozenset("the a an my our its another some one this every each".split())
 BESIDE = frozenset("only just merely simply then i we it itself will may can always which that routine callback at most nothing but to exit exits return returns".split())
+CIRCUMSTANCES = frozenset("after before when if once while with using as unless until whenever where by for because".split())
 ASKING = frozenset("which what where can may is are do does doe ok fine safe paged nonpaged must should could crash why how".split())
 SUBJECTS = {"nobody", "nothing"}  # they deny of others what they deny
 TOUCHING = frozenset("dereference touch touche touched acces access accesse accessed read look use used reference referenced write written".split())
@@ -35,6 +36,8 @@ def routine_sites(reading: Reading, subjects: set[int]) -> dict[int, list[Site]]
     last = -9
     for one in routine_mentions(reading):
         leading = {token.word for token in reading.tokens[max(0, one.first - 4) : one.first]}
+        if "like" in {token.word for token in reading.tokens[max(0, one.first - 3) : one.first]} and by_clause:
+            continue  # "dispatch like the reader's completion callback?" compares
         if leading & {"since", "because"} and one.table == "routines" and reading.numbers[one.first] > 0 and by_clause:
             continue  # "PASSIVE, since pofx uses worker threads" gives a reason, not a place
         if one.first in subjects or one.first - last <= 1:
@@ -183,6 +186,8 @@ def goes_on(reading: Reading, site: Site, by_clause: dict[int, list[Site]]) -> b
     first = min((verb for verb, _ in pairs if verb > site.first), default=site.first)
     if any(reading.tokens[at].word not in BESIDE for at in range(site.first + len(tokenize(site.words[0])), first)):
         return True
+    if CIRCUMSTANCES & {reading.tokens[at].word for at in here if at > first}:
+        return True  # "... after storing the result", "... only when the list is empty"
     verbs = {verb for verb, _ in pairs}
     for at in here:
         following = reading.tokens[at + 1].word if at + 1 < len(reading.tokens) else ""
@@ -270,8 +275,9 @@ def only_signals(reading: Reading, site: Site, group: list[Site]) -> bool:
         acts = {reading.tokens[at].word for at in range(last + 1, min(last + 4, len(reading.tokens)))}
         if acts & {"else", "only", "just"}:
             continue  # "nothing else reads it" denies other places, not this one
+        during = {token.word for at, token in enumerate(reading.tokens) if reading.numbers[at] == number} & {"during", "meanwhile", "inside", "then"}
         begins = [token.word for at, token in enumerate(reading.tokens) if reading.numbers[at] == number and token.text[0].isalnum()][:2]
-        if acts & TOUCHING and (number == site.clause or bool({"it", "which", "that", "but"} & set(begins))):
+        if acts & TOUCHING and (number == site.clause or during or bool({"it", "which", "that", "but"} & set(begins))):
             names = [
                 one for one in reading.mentions if one.kind in ("row", "ddi") and reading.numbers[one.first] == number and one.first > last and one.table in ("routines", "locks")
             ]

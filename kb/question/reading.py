@@ -26,6 +26,7 @@ class Reading:
         self.text = text
         prose, self.snippets = apart(text)
         self.aside: tuple[str, ...] = ()
+        self.quoted_pool = False
         self.tokens = self._about(prose, vocabulary.corrected(tokenize(prose)))
         self.numbers = clauses(self.tokens)
         self.cue_cache: dict[str, list[tuple[str, int, int]]] = {}
@@ -47,6 +48,8 @@ class Reading:
             *asides(tokens, [(first, last) for _, first, last in self.vocabulary.cues("aside", tokens)]),
         ]
         left, taken = without(tokens, spans, self._asks) if spans else (tokens, [])
+        quoted = [token for first, last in taken for token in tokens[first : last + 1]]
+        self.quoted_pool = any(one.table in ("memory.pool", "pool_arguments") for one in self.vocabulary.find(quoted)) or any(self.vocabulary.cues("pool_word", quoted))
         self.aside = tuple(" ".join(prose[tokens[first].start : tokens[last].end].split()).strip("'\"") for first, last in taken)
         return left
 
@@ -55,6 +58,7 @@ class Reading:
         found = self.vocabulary.find(tokens)
         place = any(one.kind == "irql" or one.kind == "row" and one.table in ("routines", "locks") for one in found)
         memory = any(one.kind == "ddi" or one.table in ("memory.pool", "pool_arguments", "allocators") for one in found)
+        memory = memory or any(key == "allocate" for key, _, _ in self.vocabulary.cues("acts", tokens))
         return place and (memory or any(self.vocabulary.cues("pool_question", tokens)) or any(self.vocabulary.cues("pool_word", tokens)))
 
     def cues(self, group: str) -> list[tuple[str, int, int]]:
@@ -102,4 +106,4 @@ class Reading:
 
     def speaks_of_pool(self) -> bool:
         """Whether the text names a pool or asks for one."""
-        return bool(self.pool_mentions() or self.cues("pool_question"))
+        return bool(self.pool_mentions() or self.cues("pool_question") or self.quoted_pool)

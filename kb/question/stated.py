@@ -9,6 +9,13 @@ from kb.question.codes import argument_facts
 from kb.question.objects import place_is_alternative
 from kb.question.reading import Reading
 from kb.question.records import Fact
+from kb.question.words import Mention
+
+
+def denied_after(reading: Reading, mention: Mention) -> bool:
+    """Whether the words after a mention deny it: `KSFILTER_FLAG_DISPATCH_LEVEL_PROCESSING isn't in my descriptor`."""
+    after = [token.word for token in reading.tokens[mention.last + 1 : mention.last + 4]]
+    return after[:1] in (["isn't"], ["isnt"], ["aren't"]) or after[:2] in (["is", "not"], ["are", "not"], ["was", "not"], ["wa", "not"], ["is", "missing"], ["is", "absent"])
 
 
 def shared_facts(reading: Reading) -> tuple[dict[str, str], list[Fact]]:
@@ -23,6 +30,12 @@ def shared_facts(reading: Reading) -> tuple[dict[str, str], list[Fact]]:
         if values and len({one.value for one in values}) == 1:
             shared[name] = values[0].value
             facts.append(Fact(name, values[0].value, None, values[0].words))
+    for one in reading.mentions:
+        values = list(reading.terms.facts[one.table].values) if one.kind == "fact" and one.table in reading.terms.facts else []
+        if len(values) == 2 and one.value in values and shared.get(one.table) == one.value and denied_after(reading, one):
+            shared[one.table] = values[1 - values.index(one.value)]
+            facts = [fact for fact in facts if fact.name != one.table]
+            facts.append(Fact(one.table, shared[one.table], None, one.words))
     for one in reading.mentions:
         if one.kind == "fact" and one.negated and one.table in ("memory.locked", "io.paging", "argument.wait") and one.table not in shared:
             opposite = {"true": "false", "false": "true"}.get(one.value)

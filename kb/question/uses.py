@@ -21,7 +21,7 @@ def uses_of(reading: Reading, kind: str, subjects: list[tuple[str, str]], sites:
         base["unsure"] = doubted
     places = [site.facts() for site in sites] or [{}]
     uses: list[Use] = []
-    existing = exist_uses(reading, subjects, base)
+    existing = exist_uses(reading, kind, subjects, base)
     if existing and not any(places):
         return existing
     if kind == "object_storage" and subjects and subjects[0][0] == "object":
@@ -65,11 +65,12 @@ def uses_of(reading: Reading, kind: str, subjects: list[tuple[str, str]], sites:
     return uses
 
 
-def exist_uses(reading: Reading, subjects: list[tuple[str, str]], base: Use) -> list[Use]:
+def exist_uses(reading: Reading, kind: str, subjects: list[tuple[str, str]], base: Use) -> list[Use]:
     """Whether what is named exists on the Windows version named: a use for each routine, pool type or flag."""
-    if "windows" not in base or not reading.cues("exist"):
+    versions = sorted((one.value for one in reading.named_facts("windows")), key=list(reading.terms.facts["windows"].values).index)
+    if not versions or not reading.cues("exist") and not (kind == "migration" and reading.rows("pool_arguments")):
         return []
-    windows = {"windows": base["windows"], "act": "exist"}
+    windows = {"windows": versions[0], "act": "exist"}  # one binary for several versions must run on the oldest
     arguments = [
         {**windows, "pool.argument": one.value}
         for one in reading.rows("pool_arguments")[:1]
