@@ -31,9 +31,9 @@ def shared_facts(reading: Reading) -> tuple[dict[str, str], list[Fact]]:
             shared[name] = values[0].value
             facts.append(Fact(name, values[0].value, None, values[0].words))
     for one in reading.mentions:
-        values = list(reading.terms.facts[one.table].values) if one.kind == "fact" and one.table in reading.terms.facts else []
-        if len(values) == 2 and one.value in values and shared.get(one.table) == one.value and denied_after(reading, one):
-            shared[one.table] = values[1 - values.index(one.value)]
+        pair = list(reading.terms.facts[one.table].values) if one.kind == "fact" and one.table in reading.terms.facts else []
+        if len(pair) == 2 and one.value in pair and shared.get(one.table) == one.value and denied_after(reading, one):
+            shared[one.table] = pair[1 - pair.index(one.value)]
             facts = [fact for fact in facts if fact.name != one.table]
             facts.append(Fact(one.table, shared[one.table], None, one.words))
     for one in reading.mentions:

@@ -31,6 +31,8 @@ def uses_of(reading: Reading, kind: str, subjects: list[tuple[str, str]], sites:
         row = reading.terms.row("objects", subjects[0][1])
         either = row is not None and row.more.get("storage") == "either"
         return [store, *more, *(memory_uses(reading, [], sites, base) if either and (sites or unknown_caller(reading)) else [])]
+    if kind == "why" and not subjects and any(one.kind == "unknown_name" for one in reading.mentions) and any(places) and not pool_asked(reading, kind):
+        return [{**base, **place, "act": "context"} for place in places if place]  # the place holds for the routine that is meant, once it is named
     if kind in ("why", "howto", "bugcheck", "migration", "code", "out_of_scope") and not pool_asked(reading, kind):
         return call_uses(reading, subjects, places, base) if kind in ("howto", "migration") and any(places) else []
     made = allocated_objects(reading)
@@ -70,8 +72,8 @@ def exist_uses(reading: Reading, kind: str, subjects: list[tuple[str, str]], bas
     versions = sorted((one.value for one in reading.named_facts("windows")), key=list(reading.terms.facts["windows"].values).index)
     if not versions or not reading.cues("exist") and not (kind == "migration" and reading.rows("pool_arguments")):
         return []
-    windows = {"windows": versions[0], "act": "exist"}  # one binary for several versions must run on the oldest
-    arguments = [
+    windows: Use = {"windows": versions[0], "act": "exist"}  # one binary for several versions must run on the oldest
+    arguments: list[Use] = [
         {**windows, "pool.argument": one.value}
         for one in reading.rows("pool_arguments")[:1]
         if (row := reading.terms.row("pool_arguments", one.value)) is not None and row.more.get("since")
