@@ -138,7 +138,19 @@ class DdiTable:
         key = name.strip().removesuffix("()").strip().lower()
         if key in self._keys:
             return key
-        return self._aliases.get(key)
+        if key in self._aliases:
+            return self._aliases[key]
+        if "_" not in name and not name.isupper():  # a driver writes EvtSpbControllerRead for EVT_SPB_CONTROLLER_READ
+            keys = self._by_letters.get(squash(key), [])
+            return keys[0] if len(keys) == 1 and "_" in keys[0] else None
+        return None
+
+    @functools.cached_property
+    def _by_letters(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for key, letters in self._squashed.items():
+            found.setdefault(letters, []).append(key)
+        return found
 
     def _first(self, key: str) -> str:
         return (self._lines.get(key) or self._fixes.get(key) or self._extra[key])[0]

@@ -80,7 +80,7 @@ def bare_values(reading: Reading, earlier: Question) -> dict[str, str]:
         Fact to value.
     """
     pending = set(earlier.shared)
-    for name in earlier.ddis[:1]:
+    for name in dict.fromkeys((*earlier.ddis[:1], *(str(use["ddi"]) for use in earlier.uses if "ddi" in use))):
         ddi = reading.ddi_table.find(name)
         pending |= {fact for row in (ddi.rows if ddi is not None else ()) for fact in row.when}
     for use in earlier.uses:
@@ -189,12 +189,13 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     acquirers = reading.vocabulary.acquirers
     subject = [dict(use) for use in question.uses if any(name in use for name in SUBJECT_FACTS)]
     place = [site.facts() for site in sites if not site.empty()]
+    legal = bool({token.word for token in reading.tokens} & {"legal", "allowed", "callable", "safe", "ok"})
     if (
         not subject
         and question.ddis
         and earlier.kind in ("api_irql", "context", "linux", "decision")
         and not question.asks_pool
-        and question.kind in ("why", "migration", "api_irql", "howto")
+        and (question.kind in ("why", "migration", "api_irql", "howto") or legal)
     ):
         subject = [{"act": "call", "ddi": one.value} for one in calls_in(reading)[:1]]
         if subject and question.kind != "api_irql":
@@ -206,7 +207,7 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         return [*filled, *[dict(use) for use in question.uses]], "decision", ["routine"]
     memory_before = [use for use in before if use.get("act") in KEPT_ACTS]
     own = [dict(use) for use in question.uses if use.get("act") in MEMORY_ACTS]
-    if question.shared.get("memory.pool") and own and not memory_before and not subject and any("routine" in use or "irql.highest" in use for use in own):
+    if (question.shared.get("memory.pool") or question.asks_pool) and own and not memory_before and not subject and any("routine" in use or "irql.highest" in use for use in own):
         return [dict(use) for use in question.uses], "decision", []  # "the name is from paged pool and the DPC reads it": complete in itself
     held = [use for use in subject if str(use.get("ddi", "")).lower() in acquirers and not any(is_asked(reading, one) for one in calls_in(reading))]
     if held and memory_before and len(held) == len(subject):
@@ -246,9 +247,12 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     ):
         return [{**use, "lock": tuple(sorted({*(use.get("lock") or ()), str(taken[0]["acquired"])}))} for use in memory_before], "decision", names_of(memory_before)
     stored = next((str(use["object"]) for use in before if use.get("act") == "store" and "object" in use), "")
-    waits = any(key == "wait" for key, _, _ in reading.cues("acts"))
-    waited = lock_of(reading, stored) if stored and waits and not named and not calls_in(reading) else ""
-    if waited and place:
+    lock = lock_of(reading, stored) if stored and place and not named and not calls_in(reading) else ""
+    row = reading.terms.row("locks", lock) if lock else None
+    if row is not None and row.more.get("free") and words & {"release", "releases", "signal", "signals"}:
+        return [{**site, "act": "call", "ddi": str(row.more["free"][0])} for site in place], "api_irql", ["object"]  # "can a DPC release it?"
+    waited = lock if any(key == "wait" for key, _, _ in reading.cues("acts")) else ""
+    if waited:
         return [{**site, "act": "acquire", "acquired": waited} for site in place], "api_irql", ["object"]  # "can I wait on it in a DPC?"
     if {"protects", "protect", "guards", "guard"} & {token.word for token in reading.tokens} and stored:
         lock = lock_of(reading, stored)
@@ -286,10 +290,11 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     if not place and not before and seen and (question.asks_pool or acts or question.proposed):
         touched = [dict(use) for use in question.uses if use.get("act") in KEPT_ACTS] or [{"act": acts[0] if acts else "touch"}]
         return [{**seen[-1], **use} for use in touched], "decision", ["routine"]
-    if not memory_before and placed and question.shared.get("memory.pool") and acts and not place:
+    moved = {token.word for token in reading.tokens} & {"have", "put", "keep", "move", "want"}
+    if not memory_before and placed and question.shared.get("memory.pool") and (acts or moved) and not place and not question.ddis:
         around = acquirers.get(str(before[-1].get("ddi", "")).lower()) or before[-1].get("acquired")
         under = {"lock": (str(around),)} if around and {"while", "under", "holding", "inside", "hold"} & words else {}
-        return [{**placed[-1], **under, "act": act} for act in dict.fromkeys(acts)], "decision", names_of(placed)
+        return [{**placed[-1], **under, "act": act} for act in dict.fromkeys(acts or ["touch"])], "decision", names_of(placed)
     if earlier.kind == "migration" and acts == ["free"] and not place:
         return [], "migration", []
     if place and before:

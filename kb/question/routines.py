@@ -132,4 +132,7 @@ def unread_place(reading: Reading) -> bool:
     covered = {at for one in reading.mentions for at in range(one.first, one.last + 1)}
     denied = {reading.numbers[first] for _, first, _ in reading.cues("negation")}
     calls = bool(registered_routines(reading))
+    for _, first, _ in reading.cues("place_hint"):  # "a WDFTIMER; its callback reads the table": another callback than the ones named
+        if first and reading.tokens[first - 1].word in ("its", "their", "whose") and first not in covered and reading.numbers[first] not in denied and not calls:
+            return True
     return any(first not in covered and reading.numbers[first] not in denied and not calls and not routine_mentions(reading) for _, first, _ in reading.cues("place_hint"))
