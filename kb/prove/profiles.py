@@ -41,6 +41,8 @@ class Where(NamedTuple):
     waiting: tuple[str, ...]
     """Facts on which the level waits."""
     contradicted: bool
+    bounded: bool
+    """Whether the range is only what a held lock admits."""
 
 
 def where(use: Facts, knowledge: Knowledge) -> Where:
@@ -52,13 +54,13 @@ def where(use: Facts, knowledge: Knowledge) -> Where:
         knowledge: The tables.
 
     Returns:
-        The range, the state of APCs, what the range waits for, and whether a stated level was overridden.
+        The range, the state of APCs, what the range waits for, whether a stated level was overridden, and whether a lock only bounds it.
     """
     facts = dict(use)
     place = Place(facts, knowledge)
     place.settle()
     apcs = facts.get("apcs")
-    return Where(place.lowest, place.highest, str(apcs) if apcs else None, place.unknown, bool(place.contradictions))
+    return Where(place.lowest, place.highest, str(apcs) if apcs else None, place.unknown, bool(place.contradictions), place.bounded)
 
 
 def sign(value: object) -> str:
@@ -210,21 +212,34 @@ def relevant(knowledge: Knowledge, act: str) -> list[str]:
 
 
 def waiting_places(knowledge: Knowledge) -> list[Use]:
-    """One representative of each way in which a level waits for another fact."""
-    found: dict[tuple[str, ...], Use] = {}
+    """One representative of each way in which a level waits for another fact, and of each range that a lock only admits."""
+    found: dict[tuple[str | None, ...], Use] = {}
     for _, _, use in places(knowledge):
         if len(use) <= 1:
             out = where(use, knowledge)
             if out.waiting:
                 found.setdefault(out.waiting, use)
+            elif out.bounded:
+                found.setdefault(("bounded", out.lowest, out.highest, out.apcs), use)
     return list(found.values())
+
+
+def routines_for(knowledge: Knowledge, act: str) -> list[str]:
+    """The routines named by the rules that judge an act, or that conclude what those test."""
+    wanted = set(relevant(knowledge, act))
+    found: dict[str, None] = {}
+    for rule in knowledge.rules:
+        acts = next((test.values for test in rule.when if test.fact == "act"), ())
+        if act in acts if rule.verdict else set(rule.then) & wanted:
+            found |= {value: None for test in rule.when if test.fact == "routine" for value in test.values}
+    return list(found)
 
 
 def spots(knowledge: Knowledge, act: str) -> list[Use]:
     """Every distinct outcome of a place as the shortest use that has it: the stated levels, the waiting places, and the routines that rules name."""
     found: list[Use] = [*STATED, *waiting_places(knowledge)]
     if "routine" in relevant(knowledge, act):
-        found += [{"routine": name, **stated} for name in named_in_rules(knowledge, "routine") for stated in STATED]
+        found += [{"routine": name, **stated} for name in routines_for(knowledge, act) for stated in STATED]
     return found
 
 
@@ -272,7 +287,7 @@ def call_profiles(knowledge: Knowledge) -> Iterator[Use]:
     locks, named = named_in_rules(knowledge, "lock"), named_in_rules(knowledge, "ddi")
     versions = values_of(knowledge, "windows")
     everywhere = spots(knowledge, "call")
-    plain = [spot for spot in everywhere if "routine" not in spot or spot["routine"] not in named_in_rules(knowledge, "routine")]
+    plain = [spot for spot in everywhere if "routine" not in spot or spot["routine"] not in routines_for(knowledge, "call")]
     for ddis in ddi_classes(knowledge).values():
         ddi = ddis[0]
         facts = sorted({name for row in ddi.rows for name in row.when} | rule_facts(knowledge, "ddi", ddi.name))
@@ -329,9 +344,9 @@ def canonical(use: Facts, knowledge: Knowledge) -> Use:
         names |= set(MEMORY_FACTS)
     kept |= {name: use[name] for name in names - {"lock", "routine"} if name in use}
     held = use.get("lock") or ()
-    literal = "routine" in names and use.get("routine") in named_in_rules(knowledge, "routine")
+    literal = "routine" in names and use.get("routine") in routines_for(knowledge, act)
     literal = literal or "lock" in names and bool(set(held) & set(named_in_rules(knowledge, "lock")))
-    if out.waiting or literal:  # the place itself matters, not only its range
+    if out.waiting or out.bounded or literal:  # the place itself matters, not only its range
         kept |= {name: use[name] for name in ("routine", "lock", "irql.lowest", "irql.highest", *case_facts(rows_of(use, knowledge))) if name in use}
         return kept
     if "apcs" in names and out.apcs is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from kb.engine import Facts, Judgement, Knowledge, Step, judge, span
 from kb.snippet.checks import Check, Checks
+from kb.snippet.comments import told_pools
 from kb.snippet.locks import Locks
 from kb.snippet.memory import Memory
 from kb.snippet.parse import root_variable, strip
@@ -52,6 +53,8 @@ class Inspector(Locks, Memory):
         self.number = 0
         self.blamed: set[object] = set()
         self.walker: Walker | None = None
+        self.handed: dict[str, tuple[int, Block]] = {}
+        self.told = [one for one in told_pools(unit.source, self.pool_of_argument) if one.pool == "paged"]  # nonpaged memory has no fault to find
 
     # -- one function ---------------------------------------------------------------------------------------------
 
@@ -72,8 +75,15 @@ class Inspector(Locks, Memory):
             if "PAGED_CODE" not in self.called(function) and "PAGED_CODE_LOCKED" not in self.called(function):
                 self.advise("paged_code_missing", f"`{function.name}`, line {function.line}")
         if any(place.get("routine") == "cancel-routine" for place in places) and not function.fragment:
-            return State(held=(Held("cancel-spin-lock", "", "the I/O manager", function.line, "CancelIrql", given=True),))
-        return State()
+            return self.with_told(State(held=(Held("cancel-spin-lock", "", "the I/O manager", function.line, "CancelIrql", given=True),)))
+        return self.taken_over(function, self.with_told(State()))
+
+    def with_told(self, state: State) -> State:
+        """The state with the blocks that comments speak of throughout."""
+        for told in self.told:
+            if not told.here:
+                state = state.with_block(told.variable, *self.told_block(told))
+        return state
 
     def called(self, function: Function) -> list[str]:
         """Names of everything a function calls."""
@@ -133,7 +143,7 @@ class Inspector(Locks, Memory):
             seen.append(signature)
             for place in self.places:
                 one = self.verdict(self.use(place, state, **facts))
-                if one.outcome == "forbidden" and all(fault.rule.startswith("locks/") for fault in one.contradictions):
+                if one.outcome == "forbidden" and all(fault.rule.startswith("locks/") or fault.fact == "apcs" for fault in one.contradictions):
                     return one, state
         return None
 

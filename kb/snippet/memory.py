@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from kb.snippet.comments import Told
 from kb.snippet.parse import root_variable, strip
-from kb.snippet.tree import Assign, Call
+from kb.snippet.tree import Assign, Call, Function
 from kb.snippet.walk import FALSY, TRUTHY, Block, State, Walker
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class Memory:
     number: int
     fresh: tuple[str, int]
     walker: Walker | None
+    told: list[Told]
+    function: Function
+    handed: dict[str, tuple[int, Block]]
     find: Callable[..., None]
     advise: Callable[[str, str], None]
     report: Callable[[Judgement, int, str], None]
@@ -174,6 +178,8 @@ class Memory:
 
     def partner(self, call: Call, variable: str, block: Block) -> None:
         """Check that a block is freed by a routine that belongs to its allocator, with its tag."""
+        if not block.row:
+            return  # only a comment tells where it comes from
         allocator = self.knowledge.terms.row("allocators", block.row)
         pool_block = bool(allocator and set((allocator.more.get("release") or {}).get("with") or ()) & set(self.data["pool_frees"]))
         if pool_block != (call.name in self.data["pool_frees"]) or not pool_block and block.row not in self.checks.frees.get(call.name, ()):
@@ -257,6 +263,7 @@ class Memory:
             self.fresh = ("", 0)
             return states
         value = event.value
+        self.hand_over(event, states)
         root = root_variable(target)
         if target != root:
             quad = re.match(r"^(\w+)\.QuadPart$", target)
@@ -265,6 +272,7 @@ class Memory:
             mention = re.sub(r"\s", "", target)
             return [replace(state, truths=tuple(one for one in state.truths if mention not in re.sub(r"\s", "", one[0]))) for state in states]
         out = []
+        said = {one.line: one for one in self.told if one.here}
         for state in states:
             source = state.block(value) if value.isidentifier() else None
             state = state.without(root)
@@ -278,10 +286,37 @@ class Memory:
                 state = replace(state, values=(*state.values, (root, "zero")))
             elif value.startswith("IoAllocateMdl"):
                 state = replace(state, values=(*state.values, (root, self.mdl(value, state))))
+            elif event.line in said and said[event.line].variable == root:
+                state = state.with_block(root, *self.told_block(said[event.line]))
             elif "LargeInteger" in value:
                 state = replace(state, values=(*state.values, (root, self.amount(value.partition("(")[2].rstrip(") ")))))
             out.append(state)
         return out
+
+    def hand_over(self, event: Assign, states: Sequence[State]) -> None:
+        """Remember a block that one callback leaves for another: `*CompletionContext = r` in a pre-operation callback."""
+        through = re.match(r"\*\s*(\w+)$", event.target.strip())
+        entry = next((one for one in self.data["handoffs"] if one["from"] == self.function.returns.strip()), None)
+        if through and entry and entry["parameter"] < len(self.function.parameters) and self.function.parameters[entry["parameter"]][1] == through.group(1):
+            block = next((held for state in states if (held := state.block(event.value)) is not None), None)
+            if block is not None:
+                self.handed[entry["to"]] = block
+
+    def taken_over(self, function: Function, state: State) -> State:
+        """The state with the block that another callback left for this one."""
+        block = self.handed.get(function.returns.strip())
+        entry = next((one for one in self.data["handoffs"] if one["to"] == function.returns.strip()), None)
+        if block is None or entry is None or entry["taken"] >= len(function.parameters):
+            return state
+        return state.with_block(function.parameters[entry["taken"]][1], *block)
+
+    def told_block(self, told: Told) -> tuple[int, Block]:
+        """The block that a comment speaks of, with its number."""
+        number = -100_000 - self.told.index(told)
+        if number not in self.memory_uses:
+            self.memory_uses[number] = (Block(told.pool, "a comment", told.line, words=told.words), [])
+            self.facts.append(("memory.pool", told.pool, f"the comment of line {told.line}"))
+        return number, self.memory_uses[number][0]
 
     def mdl(self, value: str, state: State) -> str:
         """What an MDL describes, as a known value of its variable."""

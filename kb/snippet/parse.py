@@ -69,7 +69,7 @@ def parse(code: str) -> Unit:
     """
     code = code.encode("utf-8", "replace").decode("utf-8")[:MAX_BYTES]
     bare = COMMENT.sub(blank, code)
-    unit = Unit(text=bare, shortened=left_out(code))
+    unit = Unit(text=bare, source=code, shortened=left_out(code))
     for found in ALLOC_TEXT.finditer(bare):
         for name in found.group(2).split(","):
             unit.sections[name.strip()] = found.group(1)

@@ -147,5 +147,7 @@ class Unit:
     """Function to the section that `#pragma alloc_text` names."""
     text: str = ""
     """The code without comments."""
+    source: str = ""
+    """The code as pasted."""
     shortened: bool = False
     """Whether dots stand for code that was left out."""
