@@ -41,6 +41,8 @@ def conclude(facts: dict[str, Value], knowledge: Knowledge, steps: list[Step], a
             for name, value in rule.then.items():
                 other = concluded.get(name)
                 stated = facts.get(name)
+                if at_least(name, stated, value, knowledge.terms):
+                    continue  # a spin lock disables all APCs of a thread that has normal ones disabled anyway
                 if other is not None and other.then[name] != value:
                     keep, drop = (other, rule) if cautious(other.then[name], value) else (rule, other)
                     contradictions.append(Contradiction(name, drop.then[name], keep.then[name], keep.id, keep.title, keep.citations))
@@ -55,6 +57,14 @@ def conclude(facts: dict[str, Value], knowledge: Knowledge, steps: list[Step], a
                 continue
             steps.append(Step(rule.id, rule.title + ".", tuple(test.fact for test in rule.when), rule.citations, tuple(rule.then)))
             changed = True
+
+
+def at_least(name: str, stated: Value | None, value: str, terms: Terms) -> bool:
+    """Whether what is known of an ordered fact goes as far as a conclusion or further, so that the conclusion adds nothing."""
+    if not isinstance(stated, str) or name in LEVEL_FACTS:
+        return False
+    known, wanted = terms.order(name, stated), terms.order(name, value)
+    return known is not None and wanted is not None and known > wanted
 
 
 def cautious(one: str, other: str) -> bool:

@@ -132,6 +132,10 @@ def check_exclusive(use: Use, judged: Judgement, knowledge: Knowledge, found: Fi
     if judged.outcome == "forbidden" and (not every or any(not no for no, _, _ in every)):
         found.fail(use, f"forbidden under a limit where no rule forbids: {every}")
     if judged.outcome == "undetermined" and every and all(no for no, _, _ in every):
+        at = where(use, knowledge)
+        if at.bounded and judge({**use, "irql.lowest": str(at.lowest), "irql.highest": str(at.lowest)}, knowledge).outcome != "forbidden":
+            found.count("left open: a lock admits a level at which it would not be forbidden")
+            return
         found.fail(use, f"undetermined, while rules forbid under every limit: {every}")
     for no, yes, _ in every:
         if no and yes:
@@ -352,6 +356,11 @@ def check_claimed(use: Use, documented: Where, knowledge: Knowledge, found: Find
     for low, high in LEVEL_PAIRS:
         found.points += 1
         claimed = where({**use, "claim.lowest": low, "claim.highest": high}, knowledge)
+        row = knowledge.terms.row("routines", str(use.get("routine", "")))
+        if row is not None and row.more.get("level") == "caller" and rank(documented.lowest) <= rank(low) and rank(high) <= rank(documented.highest):
+            if (claimed.lowest, claimed.highest) != (low, high):
+                found.fail(use, f"it runs at its caller's level, claimed {span(low, high)}, used {claimed.lowest} to {claimed.highest}")
+            continue
         beyond = rank(documented.highest) > rank(high) or rank(documented.lowest) < rank(low)
         if (claimed.lowest, claimed.highest) != (documented.lowest, documented.highest):
             found.fail(use, f"the claim {span(low, high)} was used: {claimed.lowest} to {claimed.highest}")
