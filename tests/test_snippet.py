@@ -123,6 +123,11 @@ def knowledge():
     return load_knowledge()
 
 
+@pytest.fixture(scope="module")
+def reader(knowledge):
+    return Reader(knowledge.terms, knowledge.ddis)
+
+
 def places(reader, text):
     """The places that the prose of a question names."""
     read = reader.read(text)
@@ -147,10 +152,9 @@ def test_fault_is_found_at_its_line(name, knowledge):
 
 
 @pytest.mark.parametrize("line", QUESTIONS.read_text(encoding="utf-8").splitlines(), ids=lambda line: json.loads(line)["id"])
-def test_questions(line, knowledge):
+def test_questions(line, knowledge, reader):
     """Of each snippet in code.jsonl: a finding where there is a bug, none where there is none, and the pool where one is asked."""
     asked = json.loads(line)
-    reader = Reader(knowledge.terms, knowledge.ddis)
     snippets = reader.read(asked["question"]).snippets
     reviews = [review(code, places(reader, asked["question"]), knowledge) for code in snippets]
     assert any(one.findings for one in reviews) == asked["verdict"]["bug"]
