@@ -39,6 +39,14 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Remedy:
+    """What to do in one case."""
+
+    when: tuple[Test, ...]
+    do: str
+
+
+@dataclass(frozen=True)
 class Rule:
     """One rule of the rule book."""
 
@@ -50,6 +58,8 @@ class Rule:
     assume: Mapping[str, str]
     rationale: str
     remedy: str
+    remedies: tuple[Remedy, ...]
+    """Remedies for cases, the first that holds before `remedy`."""
     bug_checks: tuple[str, ...]
     citations: tuple[Citation, ...]
     examples: tuple[Example, ...] = field(default=(), repr=False)
@@ -71,6 +81,14 @@ class ExampleFile(BaseModel):
     unknown: list[str] = []
 
 
+class RemedyFile(BaseModel):
+    """A remedy for a case as written in YAML."""
+
+    model_config = ConfigDict(extra="forbid")
+    when: dict[str, Any]
+    do: str
+
+
 class RuleFile(BaseModel):
     """A rule as written in YAML; keys in this order."""
 
@@ -82,6 +100,7 @@ class RuleFile(BaseModel):
     assume: dict[str, Any] = {}
     rationale: str
     remedy: str = ""
+    remedies: list[RemedyFile] = []
     bug_checks: list[Any] = []
     citations: list[dict[str, Any]]
     examples: list[ExampleFile]
@@ -176,6 +195,7 @@ def read_rule(path: Path, terms: Terms) -> Rule:
             faults.append(str(error))
     if not citations:
         faults.append(f"{where}: citations: none; name the page and section that document the rule")
+    remedies = tuple(Remedy(read_tests(one.when, terms, f"{where}: remedies", faults), one.do.strip()) for one in written.remedies)
     examples = []
     for example in written.examples:
         facts: dict[str, str | tuple[str, ...]] = {}
@@ -194,6 +214,7 @@ def read_rule(path: Path, terms: Terms) -> Rule:
         assume={name: text_of(value) for name, value in written.assume.items()},
         rationale=written.rationale.strip(),
         remedy=written.remedy.strip(),
+        remedies=remedies,
         bug_checks=tuple(f"0x{code:02X}" if isinstance(code, int) else str(code) for code in written.bug_checks),
         citations=tuple(citations),
         examples=tuple(examples),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from kb.answer.cites import Cites
 from kb.ddis import Ddi
-from kb.engine import Judgement, Knowledge, Step, Verdict, ddi_citations, row_condition, row_words, span
+from kb.engine import Judgement, Knowledge, Step, Verdict, ddi_citations, remedy_for, row_condition, row_words, span
 from kb.question import Question
 from kb.terms import LEVELS, Row, text_of
 
@@ -156,8 +156,9 @@ def remedy_of(verdict: Verdict, knowledge: Knowledge) -> tuple[str, tuple[Step, 
     for judgement in ordered:
         if judgement.outcome == "forbidden" and judgement.steps:
             rule = by_id.get(judgement.steps[-1].rule)
-            if rule is not None and rule.remedy:
-                return " ".join(rule.remedy.split()), (judgement.steps[-1],)
+            advice = remedy_for(rule, judgement.facts, knowledge.terms) if rule is not None else ""
+            if advice:
+                return advice, (judgement.steps[-1],)
     return "", ()
 
 

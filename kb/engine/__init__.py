@@ -6,7 +6,7 @@ from kb.engine.knowledge import Knowledge, load_knowledge
 from kb.engine.limits import limits_of
 from kb.engine.place import Place
 from kb.engine.records import OUTSIDE_POOL, Facts, Judgement, Step, Value, Verdict
-from kb.engine.rules import try_rule
+from kb.engine.rules import remedy_for, try_rule
 from kb.engine.truth import compare, holds
 from kb.engine.use import judge
 from kb.engine.verdict import pool_of, with_pool
@@ -29,6 +29,7 @@ __all__ = [
     "limits_of",
     "load_knowledge",
     "pool_of",
+    "remedy_for",
     "row_condition",
     "row_words",
     "since_of",

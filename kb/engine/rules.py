@@ -59,6 +59,14 @@ def conclude(facts: dict[str, Value], knowledge: Knowledge, steps: list[Step], a
             changed = True
 
 
+def remedy_for(rule: Rule, facts: Facts, terms: Terms) -> str:
+    """What a rule advises in the case at hand: its first remedy whose facts hold, else the one for every case."""
+    for one in rule.remedies:
+        if all(compare(test, facts, terms) == "true" for test in one.when):
+            return " ".join(one.do.split())
+    return " ".join(rule.remedy.split())
+
+
 def at_least(name: str, stated: Value | None, value: str, terms: Terms) -> bool:
     """Whether what is known of an ordered fact goes as far as a conclusion or further, so that the conclusion adds nothing."""
     if not isinstance(stated, str) or name in LEVEL_FACTS:

@@ -68,7 +68,8 @@ def shared_facts(reading: Reading) -> tuple[dict[str, str], list[Fact]]:
     if len(pools) == 1:
         shared["memory.pool"] = pools.pop()
         facts.append(Fact("memory.pool", shared["memory.pool"], None, reading.pool_mentions()[0].words))
-        if shared.get("memory.place") in ("device_extension", "global") and not place_is_alternative(reading):
+        pooled = any("pool" in one.words.lower() for one in reading.pool_mentions())
+        if pooled and shared.get("memory.place") in ("device_extension", "global") and not place_is_alternative(reading):
             del shared["memory.place"]  # "a buffer out of paged pool (header in the device extension)": a block of a pool lies nowhere else
             facts = [fact for fact in facts if fact.name != "memory.place"]
     return shared, facts

@@ -173,7 +173,7 @@ class Vocabulary:
                             at = -1
                             break
                         last = at
-                    if at >= 0 and not any(one.first == first for one in found):
+                    if at >= 0 and words[last - 1] != "per" and not any(one.first == first for one in found):
                         found.append(Mention("ddi", "spoken", name, first, last, " ".join(token.text for token in tokens[first : last + 1])))
         return found
 

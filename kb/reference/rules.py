@@ -56,6 +56,8 @@ def rule_page(rule: Rule) -> str:
     lines += ["", "## Why", "", rule.rationale]
     if rule.remedy:
         lines += ["", "## What to do instead", "", rule.remedy]
+        for one in rule.remedies:
+            lines += ["", f"Where {' and '.join(f'`{test.fact}` is {condition(test)}' for test in one.when)}: {' '.join(one.do.split())}"]
     if rule.bug_checks:
         lines += ["", "## Bug checks", "", ", ".join(f"`{code}`" for code in rule.bug_checks)]
     lines += ["", "## Examples", ""]

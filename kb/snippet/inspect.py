@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kb.engine import Facts, Judgement, Knowledge, Step, judge, span
+from kb.engine import Facts, Judgement, Knowledge, Step, judge, remedy_for, span
 from kb.snippet.checks import Check, Checks
 from kb.snippet.comments import told_pools
 from kb.snippet.locks import Locks
@@ -175,7 +175,7 @@ class Inspector(Locks, Memory):
         if assumed:
             message += f" (assuming {', '.join(assumed)})"
         citations = tuple(dict.fromkeys(one for step in judgement.steps for one in step.citations))
-        fix = " ".join((rule.remedy or rule.title).split()) if rule is not None else step.says
+        fix = (remedy_for(rule, judgement.facts, self.knowledge.terms) or " ".join(rule.title.split())) if rule is not None else step.says
         self.findings.setdefault((step.rule, line), SnippetFinding(step.rule, line, message + ".", fix, citations, judgement.steps))
 
     def find(self, kind: str, line: int, message: str, check: Check | None = None) -> None:
