@@ -122,15 +122,17 @@ def shape(question: Question, verdict: Verdict, knowledge: Knowledge, cites: Cit
             background = tables.why(question, knowledge, cites, short=True) if wanted else ""
             return "\n\n".join(part for part in (text, background) if part)
     if kind == "migration":
-        judged = shapes.decision(question, verdict, knowledge, cites) if verdict.outcome != "none" else ""
-        return "\n\n".join(part for part in (judged, tables.migration(question, knowledge, cites)) if part)
+        existing = verdict.outcome == "allowed" and all(one.facts.get("act") == "exist" for one in verdict.judgements)
+        judged = shapes.decision(question, verdict, knowledge, cites) if verdict.outcome != "none" and not existing else ""
+        return "\n\n".join(part for part in (judged, tables.migration(question, knowledge, cites)) if part) or shapes.decision(question, verdict, knowledge, cites)
     if kind == "linux":
         mapped = tables.linux(question, knowledge, cites)
         judged = shapes.api_irql(question, verdict, knowledge, cites) if verdict.outcome != "none" else ""
         background = "" if judged and mapped else tables.why(question, knowledge, cites, short=bool(mapped or judged))
         return "\n\n".join(part for part in (judged, mapped, background) if part)
     if kind in ("why", "howto"):
-        judged = shapes.decision(question, verdict, knowledge, cites) if verdict.outcome not in ("none", "undetermined") else ""
+        granted = verdict.outcome == "allowed" and verdict.pool == "n/a"  # what nobody asked leave for needs no "Yes"
+        judged = shapes.decision(question, verdict, knowledge, cites) if verdict.outcome not in ("none", "undetermined") and not granted else ""
         background = tables.why(question, knowledge, cites)
         return "\n\n".join(part for part in (judged, background) if part)
     if kind == "context":

@@ -180,7 +180,7 @@ def older_windows(rows: Sequence[Row], question: Question, knowledge: Knowledge,
             order = knowledge.terms.order("windows", since) if since else None
             if order is None or order <= min(orders):
                 continue
-            down = [str(name) for name in one.more.get("down_level") or row.more.get("down_level") or ()]
+            down = there_on(min(orders), [str(name) for name in one.more.get("down_level") or row.more.get("down_level") or ()], knowledge)
             advice = f" Use {', '.join(f'`{name}`' for name in down)} there." if down else ""
             line = f"**{one.title} is not there on {label}:** it needs {one.more['since']}.{advice}{cites.marks(one.citations, 6)}"
             if line not in lines:
@@ -189,6 +189,19 @@ def older_windows(rows: Sequence[Row], question: Question, knowledge: Knowledge,
     for row in shown[:3]:
         lines += ["", row_markdown(row, cites, 6)]
     return [*lines, ""] if lines else []
+
+
+def there_on(order: int, names: list[str], knowledge: Knowledge) -> list[str]:
+    """Those of some older forms that a Windows version has, newest first: `NonPagedPoolNx` on Windows 8.1, `NonPagedPool` before."""
+    since: dict[str, int] = {}
+    for table in ("allocators", "pool_arguments"):
+        for row in knowledge.terms.tables.get(table, {}).values():
+            first = since_of(str(row.more.get("since") or ""))
+            for name in set(row.names) & set(names):
+                since[name] = (knowledge.terms.order("windows", first) if first else None) or 0
+    have = [name for name in names if since.get(name, 0) <= order]
+    newest = max((since.get(name, 0) for name in have), default=0)
+    return [name for name in have if since.get(name, 0) == newest] or names
 
 
 def linux(question: Question, knowledge: Knowledge, cites: Cites) -> str:

@@ -396,7 +396,7 @@ def with_place(question: Question, reading: Reading, place: list[Use], before: l
         if base.get("act") == "store":
             base = {"act": acts[0] if acts else "touch"}
         if base.get("act") in KEPT_ACTS and adding and number == 0:
-            uses += before
+            uses += [use for use in before if use.get("act") != "store" or not acts]  # "a DPC should return entries": no more the question of storage
         uses.append({**base, **site})
     kind = earlier.kind if question.kind in ("decision", "context", "api_irql", "why", "out_of_scope", "object_storage", "howto") else question.kind
     if any(use.get("act") in MEMORY_ACTS for use in uses) and kind in ("object_storage", "context", "howto"):
