@@ -21,6 +21,7 @@ CODE = {
     "nonpaged_required": ("POOL_FLAG_NON_PAGED", "NonPagedPoolNx"),
     "paged_ok": ("POOL_FLAG_PAGED", "PagedPool"),
 }
+ALLOCATED_UP_TO = "nonpaged-pool-allocated-up-to-dispatch"  # the rule that says where the pool which is needed may be allocated
 NAMED = re.compile(r"(?<![`\w.])([A-Z][A-Z0-9]*_LEVEL|DIRQL|POOL_FLAG_[A-Z_]+|(?:Ex|Ke|Io|Mm|Zw|Flt|Rtl|Wdf|Ob|Ps)[A-Z]\w{3,})(?![`\w])")
 
 
@@ -102,6 +103,9 @@ def assumptions_markdown(verdict: Verdict, knowledge: Knowledge) -> str:
         if fact is None:
             continue
         parts.append(fact.assuming if fact.assume == value and fact.assuming else fact.labels.get(value, value))
+    touched = [one for one in verdict.judgements if one.facts.get("act") in ("allocate", "touch", "free")]
+    if verdict.pool == "paged_ok" and touched and not any(one.facts.get("lock") for one in touched):
+        parts.insert(0, "no spin lock is held while the memory is allocated, touched or freed")
     return "**Assumed:** " + "; ".join(parts) + "." if parts else ""
 
 
@@ -229,6 +233,9 @@ def decision(question: Question, verdict: Verdict, knowledge: Knowledge, cites: 
     code = pool_code(verdict.pool, question.windows, cites, knowledge) if any(act in ("allocate", "touch", "store") for act in acts) and question.asks_pool else []
     if remedy or code:
         lines += ["", "**What to do**", ""]
+        allowed = next((rule for rule in knowledge.rules if rule.id == ALLOCATED_UP_TO), None)
+        if allowed is not None and verdict.pool == "nonpaged_required" and "allocate" in acts:
+            lines += [coded(sentence(allowed.title)) + cites.marks(allowed.citations, 1), ""]
         if remedy:
             lines.append(coded(sentence(remedy)) + (cites.marks(rested[0].citations, 1) if rested else ""))
         lines += code

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from kb.question.calls import calls_in, is_asked
+from kb.question.calls import acts_of, calls_in, is_asked
+from kb.question.conditions import said_condition
 from kb.question.reading import Reading
 from kb.question.records import MEMORY_ACTS, Question, Site, Use
 from kb.question.routines import registered_by
@@ -155,6 +156,11 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
         for name in kept:
             if name not in ("driver.model", "memory.place") and (name != "memory.pool" or use.get("act") in ("call", "acquire")):
                 use.setdefault(name, earlier.shared[name])
+        if "version" in {token.word for token in reading.tokens}:
+            use.pop("condition", None)  # "the post version of that routine" is another routine
+        said = said_condition(reading, str(use["ddi"])) if use.get("act") == "call" and "condition" not in use else ""
+        if said:
+            use["condition"] = said
     rows = tuple(dict.fromkeys((*question.rows, *earlier.rows)))
     return replace(
         question,
@@ -284,7 +290,11 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         if stored:
             return [{"act": "store", "object": stored}], "object_storage", ["lock"]
     if subject:
-        return with_subject(question, reading, subject, [dict(use) for use in earlier.uses])
+        made, kind, names = with_subject(question, reading, subject, [dict(use) for use in earlier.uses])
+        if memory_before and any(of_memory(reading, use) for use in subject):  # "RtlSetBits from a DPC too": it touches the bitmap spoken of
+            more = [{**{name: value for name, value in use.items() if name in PLACE_FACTS}, "act": "touch"} for use in made if of_memory(reading, use)]
+            made = [*made, *(use for use in memory_before if use.get("act") != "store"), *more]
+        return made, kind, names
     acts = [key for key, _, _ in reading.cues("acts") if key in MEMORY_ACTS]
     seen = [{name: value for name, value in use.items() if name in PLACE_FACTS} for use in earlier.uses if use.get("act") == "context"]
     if not place and not before and seen and (question.asks_pool or acts or question.proposed):
@@ -319,6 +329,12 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     if question.windows and since and not question.ddis and reading.cues("exist"):
         return [{"act": "exist", "ddi": since, "windows": question.windows[0]}], kind, ["ddi"]
     return [dict(use) for use in question.uses], kind, []
+
+
+def of_memory(reading: Reading, use: Use) -> bool:
+    """Whether a use calls a routine whose level depends on the pool of the memory it is given; one that allocates is given none."""
+    ddi = reading.ddi_table.find(str(use.get("ddi", "")))
+    return ddi is not None and not acts_of(reading, ddi.name) and any("memory.pool" in row.when for row in ddi.rows)
 
 
 def names_of(uses: list[Use]) -> list[str]:

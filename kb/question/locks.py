@@ -45,13 +45,8 @@ def held_locks(reading: Reading, subjects: set[int]) -> list[Mention]:
         ):
             found.append(one)
             continue
-        if [token.word for token in reading.tokens[max(0, one.first - 3) : one.first] if token.word not in ("a", "an")][-2:] in (
-            ["lock", "is"],
-            ["lock", "wa"],
-            ["lock", ":"],
-            ["lock", "="],
-        ):
-            found.append(one)  # "the lock is a KSPIN_LOCK"
+        if is_the_lock(reading, one):
+            found.append(one)
             continue
         named = next((call for call in calls if call.first == one.first), None)
         if named is not None and is_held(reading, named, calls):
@@ -62,6 +57,12 @@ def held_locks(reading: Reading, subjects: set[int]) -> list[Mention]:
         ):
             found.append(one)
     return found
+
+
+def is_the_lock(reading: Reading, mention: Mention) -> bool:
+    """Whether a mention tells which lock it is that is held: `the lock is a plain KSPIN_LOCK`."""
+    told = [token.word for token in reading.tokens[max(0, mention.first - 4) : mention.first] if token.word not in ("a", "an", "just", "plain", "simple", "normal", "ordinary")]
+    return told[-2:] in (["lock", "is"], ["lock", "wa"], ["lock", ":"], ["lock", "="])
 
 
 def acquiring_ddis(reading: Reading) -> list[Mention]:

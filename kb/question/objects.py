@@ -33,6 +33,9 @@ def stored_objects(reading: Reading) -> list[Mention]:
     placed = {reading.numbers[one.first] for one in (*reading.pool_mentions(), *reading.named_facts("memory.place"))}
     found = []
     for one in reading.rows("objects"):
+        if is_embedded(reading, one):
+            found.append(one)
+            continue
         after = {token.word for token in reading.tokens[one.last + 1 : one.last + 4]}
         taken = is_taken(reading, one) and not after & {"in", "inside", "from"} and one.clause not in storing
         if one.first in locks and (after & {"protect", "guard", "held", "serialize"} or held_by_cue(reading, one) or taken):
@@ -52,6 +55,7 @@ def is_embedded(reading: Reading, mention: Mention) -> bool:
     after = [token.word for token in reading.tokens[mention.last + 1 : mention.last + 3]]
     return (
         before[:3] == ["one", "of", "them"]
+        or bool({"inside", "within"} & set(before[:2]) and {"there", "there's", "is", "are"} & set(before))  # "inside there's a FAST_MUTEX"
         or bool(set(before) & {"contain", "contains", "containing", "embed", "embeds", "embedded", "embedding"})
         or after in (["in", "it"], ["inside", "it"])
     )

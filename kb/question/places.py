@@ -10,6 +10,7 @@ from kb.question.reading import Reading
 from kb.question.records import MEMORY_ACTS, Site
 from kb.question.routines import is_implemented, routine_mentions
 from kb.question.words import tokenize
+from kb.terms import Row
 
 DETERMINERS = frozenset("the a an my our its another some one this every each".split())
 BESIDE = frozenset("only just merely simply then i we it itself will may can always which that routine callback at most nothing but to exit exits return returns".split())
@@ -117,6 +118,9 @@ def add_acts(reading: Reading, by_clause: dict[int, list[Site]]) -> None:
             site.acts = site.fixed or site.acts
             if any(site.first > last and reading.numbers[first] == number and site.first - last <= 5 for _, first, last in reading.cues("other_acts")) and not site.locks:
                 site.routine = site.lowest = site.highest = ""  # "the last reference was dropped in a post-op": not what touches the memory
+            if any(reading.numbers[first] == number and first > site.first for _, first, _ in reading.cues("other_memory")):
+                site.routine = site.lowest = site.highest = ""  # "the DPC reads only the copy"
+                site.locks = ()
             if of_another_call(reading, site):
                 site.routine = site.lowest = site.highest = ""
             if only_signals(reading, site, group):
@@ -253,9 +257,17 @@ def done_elsewhere(reading: Reading, act: str, first: int, last: int, site: Site
     return site.first < first and not following & {"there", "here"} and reading.tokens[first - 1].word not in ("get", "is", "are", "be", "was", "being") if first else False
 
 
+def object_mentions(reading: Reading) -> list[Row]:
+    """Rows of the objects named."""
+    return [row for one in reading.rows("objects") if (row := reading.terms.row("objects", one.value)) is not None]
+
+
 def of_another_call(reading: Reading, site: Site) -> bool:
     """Whether a site is where some other routine is told to be called: `FltReleaseContext may be called at dispatch in my post-op`."""
+    touching = {str(name) for row in object_mentions(reading) for name in row.more.get("ddis") or ()}
     for one in reading.mentions:
+        if one.value in touching:
+            continue  # "RtlSetBits gets called from the DPC": it touches the bitmap asked about
         if one.kind == "ddi" and one.clause == site.clause and one.last < site.first and not is_implemented(reading, one) and not sentence_asks(reading, one):
             between = [token.word for token in reading.tokens[one.last + 1 : min(one.last + 5, site.first)]]
             if {"called", "happen", "happened"} & set(between) and not acts_of(reading, one.value):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kb.question.calls import calls_in, is_asked, is_background, is_wait, sentence_asks
-from kb.question.locks import held_by_cue, is_held
-from kb.question.objects import implied_objects, object_rows, stored_objects
+from kb.question.locks import held_by_cue, is_held, is_the_lock
+from kb.question.objects import implied_objects, is_embedded, object_rows, stored_objects
 from kb.question.reading import Reading
 from kb.question.routines import registered_by
 
@@ -27,6 +27,7 @@ def subjects_of(reading: Reading, kind: str) -> tuple[list[tuple[str, str]], set
         linked = {row.id for row in object_rows(reading) if any(one.value in (row.more.get("ddis") or ()) for one in calls_in(reading))}
         stored = stored_objects(reading)
         objects = [one for one in reading.rows("objects") if one.value in linked] or stored or reading.rows("objects") or implied_objects(reading)
+        objects = [one for one in objects if is_embedded(reading, one)] or objects
         near = [one for one in objects if one.clause == objects[0].clause] if objects else []
         return [("object", name) for name in dict.fromkeys(one.value for one in near)], {one.first for one in near}
     if chosen:
@@ -54,7 +55,7 @@ def subjects_of(reading: Reading, kind: str) -> tuple[list[tuple[str, str]], set
     locks = [
         one
         for one in reading.rows("locks")
-        if (not held_by_cue(reading, one) or is_asked(reading, one))
+        if (not held_by_cue(reading, one) and not is_the_lock(reading, one) or is_asked(reading, one))
         and not (one.clause in touching and any(reading.tokens[at].word == "while" for at in range(one.last + 1, len(reading.tokens)) if reading.numbers[at] == one.clause))
     ]
     if locks and kind in ("api_irql", "linux", "context"):
