@@ -17,10 +17,18 @@ HANDED = frozenset("context parameter argument pass passe passed passing hand ha
 def handings(reading: Reading) -> list[tuple[int, int]]:
     """Where the text says that a routine is only queued or something signaled: the verb, and the first token of what: `queues a work item`, `sets the timer`."""
     routines = {one.first for one in reading.rows("routines", negated=True)}
+    ends = {one.last + 1: one for one in reading.rows("routines", negated=True)}
     found = []
     for at, token in enumerate(reading.tokens):
         if token.word not in HANDING or at and reading.tokens[at - 1].word in BETWEEN | {"this", "that", "per"}:
             continue
+        if at in ends:  # "the work item that the DPC queues"
+            relative = ends[at].first - 1
+            while relative > 0 and reading.tokens[relative].word in BETWEEN:
+                relative -= 1
+            if relative in ends and reading.tokens[relative].word in ("that", "which"):
+                found.append((at, ends[relative].first))
+                continue
         target = at + 1
         while (
             target < len(reading.tokens) and target not in routines and reading.tokens[target].word not in SIGNALED and reading.tokens[target].word in BETWEEN and target - at < 4

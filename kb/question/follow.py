@@ -195,11 +195,11 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     acquirers = reading.vocabulary.acquirers
     subject = [dict(use) for use in question.uses if any(name in use for name in SUBJECT_FACTS)]
     place = [site.facts() for site in sites if not site.empty()]
-    legal = bool({token.word for token in reading.tokens} & {"legal", "allowed", "callable", "safe", "ok"})
+    legal = bool({token.word for token in reading.tokens} & {"legal", "allowed", "callable", "safe", "ok", "usable", "fine"})
     if (
         not subject
         and question.ddis
-        and earlier.kind in ("api_irql", "context", "linux", "decision")
+        and earlier.kind in ("api_irql", "context", "linux", "decision", *(("object_storage",) if legal else ()))
         and not question.asks_pool
         and (question.kind in ("why", "migration", "api_irql", "howto") or legal)
     ):
@@ -216,7 +216,7 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     if (question.shared.get("memory.pool") or question.asks_pool) and own and not memory_before and not subject and any("routine" in use or "irql.highest" in use for use in own):
         return [dict(use) for use in question.uses], "decision", []  # "the name is from paged pool and the DPC reads it": complete in itself
     held = [use for use in subject if str(use.get("ddi", "")).lower() in acquirers and not any(is_asked(reading, one) for one in calls_in(reading))]
-    if held and memory_before and len(held) == len(subject):
+    if held and any(use.get("act") in MEMORY_ACTS for use in memory_before) and len(held) == len(subject):
         place.append({"lock": (acquirers[str(held[0]["ddi"]).lower()],)})
         subject = []
     named = [one.value for one in reading.rows("locks")]
@@ -257,6 +257,10 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     row = reading.terms.row("locks", lock) if lock else None
     if row is not None and row.more.get("free") and words & {"release", "releases", "signal", "signals"}:
         return [{**site, "act": "call", "ddi": str(row.more["free"][0])} for site in place], "api_irql", ["object"]  # "can a DPC release it?"
+    if words & {"release", "releasing", "releases", "unlock", "unlocking"} and not calls_in(reading) and not any(use.get("act") in MEMORY_ACTS for use in before):
+        freed = released(reading, earlier, before, words)
+        if freed and (place or placed):
+            return [{**site, "act": "call", "ddi": freed} for site in place or placed[-1:]], "api_irql", ["lock"]
     waited = lock if any(key == "wait" for key, _, _ in reading.cues("acts")) else ""
     if waited:
         return [{**site, "act": "acquire", "acquired": waited} for site in place], "api_irql", ["object"]  # "can I wait on it in a DPC?"
@@ -329,6 +333,17 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     if question.windows and since and not question.ddis and reading.cues("exist"):
         return [{"act": "exist", "ddi": since, "windows": question.windows[0]}], kind, ["ddi"]
     return [dict(use) for use in question.uses], kind, []
+
+
+def released(reading: Reading, earlier: Question, before: list[Use], words: set[str]) -> str:
+    """The routine that releases the lock a follow-up speaks of: `the first one` and `the second one` as named before, else the one acquired last."""
+    named = dict.fromkeys(
+        lock for table, row in reversed(earlier.rows) if table in ("objects", "locks") and (lock := row if table == "locks" else lock_of(reading, row))
+    )
+    last = [str(use.get("acquired") or reading.vocabulary.acquirers.get(str(use.get("ddi", "")).lower(), "")) for use in before]
+    chosen = list(named)[1] if "second" in words and len(named) > 1 else next(iter(named), "") if "first" in words else next(filter(None, reversed(last)), "")
+    row = reading.terms.row("locks", chosen) if chosen else None
+    return str(row.more["free"][0]) if row is not None and row.more.get("free") else ""
 
 
 def of_memory(reading: Reading, use: Use) -> bool:

@@ -35,7 +35,10 @@ def routine_sites(reading: Reading, subjects: set[int]) -> dict[int, list[Site]]
     """The routines named, by clause."""
     by_clause: dict[int, list[Site]] = {}
     last = -9
+    queuing = {verb for verb, target in handings(reading) if target < verb}
     for one in routine_mentions(reading):
+        if one.last + 1 in queuing:
+            continue  # "the work item that the DPC queues": the DPC is told of by the way
         leading = {token.word for token in reading.tokens[max(0, one.first - 4) : one.first]}
         if "like" in {token.word for token in reading.tokens[max(0, one.first - 3) : one.first]} and by_clause:
             continue  # "dispatch like the reader's completion callback?" compares
