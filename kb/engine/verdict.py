@@ -46,6 +46,8 @@ def weigh(uses: Sequence[Facts], knowledge: Knowledge, proposed: str = "") -> Ve
             placed = {}
             pool = "n/a" if pool == "depends" else pool
     judged = list(called.values()) or (list(placed.values()) if not pooled else [])
+    if not judged and proposed and pooled and all(uses[number].get("act") == "free" for number in pooled):
+        judged = paged if proposed == "paged" else nonpaged  # "may I free the paged block there?" asks whether it can be done
     deciding, shown = deciding_use(pool, pooled, paged, nonpaged, placed, called, proposed)
     unsettled = [*called.values(), *placed.values(), *((*paged, *nonpaged) if pool == "depends" else ())]
     unsettled = [one for one in unsettled if one.outcome == "undetermined"]

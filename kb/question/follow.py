@@ -200,7 +200,7 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         not subject
         and question.ddis
         and earlier.kind in ("api_irql", "context", "linux", "decision", *(("object_storage",) if legal else ()))
-        and not question.asks_pool
+        and (not question.asks_pool or legal)
         and (question.kind in ("why", "migration", "api_irql", "howto") or legal)
     ):
         subject = [{"act": "call", "ddi": one.value} for one in calls_in(reading)[:1]]
