@@ -76,10 +76,12 @@ def act_words(use: Mapping[str, object], knowledge: Knowledge) -> str:
         argument = knowledge.terms.row("pool_arguments", str(use.get("pool.argument", "")))
         windows = knowledge.terms.facts["windows"].labels.get(str(use.get("windows")), str(use.get("windows")))
         return f"use {argument.title if argument is not None else '`' + str(use.get('ddi')) + '`'} on {windows}"
-    if act == "touch" and use.get("memory.place"):
+    pool = str(use.get("memory.pool") or "")
+    memory = f"memory from {pool} pool" if pool in ("paged", "nonpaged") else "the memory"
+    if act == "touch" and use.get("memory.place") not in (None, "pool"):
         place = knowledge.terms.facts["memory.place"].labels.get(str(use["memory.place"]), "the memory")
         return f"touch {place}"
-    return {"allocate": "allocate the memory", "touch": "touch the memory", "free": "free the memory", "wait": "wait", "run": "run this code"}.get(str(act), str(act))
+    return {"allocate": f"allocate {memory}", "touch": f"touch {memory}", "free": f"free {memory}", "wait": "wait", "run": "run this code"}.get(str(act), str(act))
 
 
 def steps_markdown(steps: Sequence[Step], cites: Cites) -> list[str]:
