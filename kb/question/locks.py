@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from kb.question.calls import calls_in, is_asked, is_wait
 from kb.question.reading import Reading
+from kb.question.records import Use
 from kb.question.words import Mention
+from kb.terms import rank
 
 HELD_NEAR = 6  # words between "holding" and the lock it governs
 STRONG_HELD = ("under", "holding", "while", "inside", "within", "protected", "guarded", "held", "behind", "between", "owning", "hold", "with", "holds")
@@ -52,11 +54,38 @@ def held_locks(reading: Reading, subjects: set[int]) -> list[Mention]:
         if named is not None and is_held(reading, named, calls):
             found.append(one)
             continue
+        if taken_after(reading, one):
+            found.append(one)
+            continue
         if any(one.first - HELD_NEAR <= last < one.first and reading.numbers[first] == one.clause for first, last in held_cues) or any(
             one.last < first <= one.last + 2 and reading.tokens[first].word in ("held", "hold", "taken", "acquired", "owned") for first, _ in held_cues
         ):
             found.append(one)
     return found
+
+
+def taken_after(reading: Reading, mention: Mention) -> bool:
+    """Whether the words after a lock tell how it is taken: `spin lock only ever taken at passive level around it`."""
+    after = [token.word for token in reading.tokens[mention.last + 1 : mention.last + 6] if token.word not in ("only", "ever", "always", "just", "is", "are", "get", "gets", "being")]
+    return after[:1] in (["taken"], ["held"], ["acquired"], ["grabbed"])
+
+
+def loose_raising_lock(reading: Reading, uses: list[Use], subjects: list[tuple[str, str]]) -> bool:
+    """
+    Whether the text speaks of a lock that raises to DISPATCH_LEVEL or above and that no use is under, so that it may be held around the memory.
+
+    A lock asked about itself, one that is denied, released or replaced, and one whose storage is asked is none.
+    """
+    held = {str(name) for use in uses for name in use.get("lock", ())}
+    asked = {name for _, name in subjects}
+    for one in reading.rows("locks"):
+        row = reading.terms.row("locks", one.value)
+        raised = row.more.get("held") if row is not None else None
+        around = {token.word for token in reading.tokens[max(0, one.first - 4) : one.first]} | {token.word for token in reading.tokens[one.last + 1 : one.last + 5]}
+        gone = around & {"released", "release", "dropped", "drop", "removed", "gone", "before", "after", "without", "no", "not", "never", "replaced", "instead", "used", "like"}
+        if raised and rank(raised["lowest"]) >= rank("DISPATCH_LEVEL") and one.value not in held | asked and not gone:
+            return True
+    return False
 
 
 def is_the_lock(reading: Reading, mention: Mention) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kb.question.calls import acts_of
 from kb.question.doings import handings, happening
-from kb.question.locks import unnamed_lock
+from kb.question.locks import loose_raising_lock, unnamed_lock
 from kb.question.places import acts_after, done_elsewhere
 from kb.question.reading import Reading
 from kb.question.records import MEMORY_ACTS, Site, Use
@@ -39,6 +39,8 @@ def memory_uses(reading: Reading, subjects: list[tuple[str, str]], sites: list[S
         return [{**base, "act": "touch"}]
     if unread_place(reading) or unknown_caller(reading) or elsewhere(reading) or unnamed_lock(reading) and not any("lock" in use for use in uses):
         uses.append({**base, "act": "touch"})
+    elif loose_raising_lock(reading, uses, subjects):
+        uses.append({**base, "act": "touch"})  # a spin lock that is spoken of may be held around the memory
     asked = called and len({one.value for one in reading.pool_mentions()}) == 1  # "ExAllocatePool2(POOL_FLAG_PAGED) allowed?" asks of the call alone
     if not asked and not any(use["act"] == "touch" for use in uses) and not used_on_the_spot(reading) and "free" not in acts_in_text:
         uses.append({**base, "act": "touch"})

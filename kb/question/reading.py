@@ -56,7 +56,7 @@ class Reading:
     def _asks(self, tokens: list[Token]) -> bool:
         """Whether words still name a place, and memory or a call."""
         found = self.vocabulary.find(tokens)
-        place = any(one.kind == "irql" or one.kind == "row" and one.table in ("routines", "locks") for one in found)
+        place = any(one.kind == "irql" or one.kind == "row" and one.table in ("routines", "locks") or one.value.lower() in self.vocabulary.acquirers for one in found)
         memory = any(one.kind == "ddi" or one.table in ("memory.pool", "pool_arguments", "allocators") for one in found)
         memory = memory or any(key == "allocate" for key, _, _ in self.vocabulary.cues("acts", tokens))
         return place and (memory or any(self.vocabulary.cues("pool_question", tokens)) or any(self.vocabulary.cues("pool_word", tokens)))
