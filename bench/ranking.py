@@ -27,7 +27,7 @@ from bench.corpus import pages
 from bench.questions import Question, build, by_hand, scores
 from ingest.cache import VectorCache, key
 from ingest.pages import clean, front_matter
-from kb.embedding import Engine, cache_folder
+from kb.embedding import Engine, cache_folder, said
 from kb.index import Candidates, Index
 from kb.index.words import WordIndex, best, tokens
 from kb.retriever import DEPTH, Retriever
@@ -89,14 +89,14 @@ def by_table(raw: Mapping[str, str], index: Index, engine: Engine, folder: Path)
     owner = now.store.page_rows()
     cards = {page: card(text) for page, text in sorted(raw.items())}
     owners = owner + list(cards)
-    vectors = np.concatenate([now.vectors.of(np.arange(now.store.rows)), embedded(engine, list(cards.values()))])
+    vectors = np.concatenate([now.vectors.of(np.arange(now.store.rows)), embedded(engine, [said(text) for text in cards.values()])])
     chunks = now.store.by_row(list(range(now.store.rows)))
     WordIndex.build([tokens(chunks[row].full) for row in range(now.store.rows)] + [tokens(text) for text in cards.values()], folder / "cards")
     words = WordIndex(folder / "cards")
     by_page = sorted(set(owner))
 
     def rank(text: str) -> list[str]:
-        similar = vectors @ engine.embed([text])[0]
+        similar = vectors @ index.embed_query(text)
         lists = [
             (1.0, [owners[row] for row in np.argsort(-similar, kind="stable")[:300]]),
             (2.0, [owners[row] for row, _ in best(words.scores(text), 300)]),

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 
 from ingest.pages import Page
-from kb.embedding import MAX_TOKENS, Tokens
+from kb.embedding import MAX_TOKENS, Tokens, said
 from kb.index import Chunk
 
-CHUNKS_VERSION = 2  # in every page's digest: change it whenever the same Page would give other chunks, or `embedded` another text
+CHUNKS_VERSION = 3  # in every page's digest: change it whenever the same Page would give other chunks, or `embedded` another text
 ROOM = MAX_TOKENS - 2  # two tokens open and close the sequence
 MAX_PREFIX = 72  # tokens of 'title > heading'; beyond, the outer headings and then the title are shortened
 SHORTEST = 60  # characters that are left of each
@@ -18,7 +18,7 @@ _HEADER = re.compile(r"\s\([\w.-]+\.h\w*\)")  # ' (wdm.h)' in the title of a DDI
 
 def embedded(kind: str, section: str, title: str, heading: str, text: str) -> str:
     """
-    What of a chunk is embedded: 'title > heading', then the text.
+    What of a chunk is embedded: title and heading, then the text, without what is not `said`.
 
     A DDI page repeats itself: its title names a header, which no question is about and in which twins alone differ, and its
     requirements open with the sentence that describes the DDI. Without the one, and with that sentence for the other, a tenth
@@ -30,7 +30,7 @@ def embedded(kind: str, section: str, title: str, heading: str, text: str) -> st
             heading = ""
         if section == "requirements":
             text = text.partition("\n")[0]
-    return " > ".join(part for part in (title, heading) if part) + "\n" + text
+    return said(f"{title} {heading}\n{text}")
 
 
 class Splitter:

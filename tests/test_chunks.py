@@ -6,9 +6,9 @@ import functools
 
 import pytest
 
-from ingest.chunks import Splitter
+from ingest.chunks import Splitter, embedded
 from ingest.pages import Page, Section
-from kb.embedding import MAX_TOKENS, Tokens, packaged_folder
+from kb.embedding import MAX_TOKENS, Tokens, packaged_folder, said
 
 
 @functools.cache
@@ -50,3 +50,22 @@ def test_endless_titles_leave_room_for_the_text() -> None:
     chunks = Splitter(tokens()).split(page(Section("a", "B " * 400 + " > " + "C " * 300, (), "a", ["text"]), title="A" * 900 + " b" * 500))
     assert tokens().count([chunks[0].prefix])[0] <= 100
     assert chunks[0].text == "text"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("May I call `ExFreePool` at DISPATCH_LEVEL?", "May I call ExFreePool at DISPATCH LEVEL"),
+        ("An IRQL, the one that a DPC has:\n- *DISPATCH_LEVEL*", "IRQL one that DPC has\nDISPATCH LEVEL"),
+        ("theory anode a_the", "theory anode a the"),
+        ("Größe / größer", "Größe größer"),
+        ("...", ""),
+    ],
+)
+def test_marks_and_articles_are_not_embedded(text: str, left: str) -> None:
+    assert said(text) == left
+
+
+def test_what_is_embedded_keeps_every_word_that_says_something() -> None:
+    text = embedded("ddi", "remarks", "KeWaitForSingleObject function (wdm.h)", "Remarks", "If Timeout is zero, the caller may be at DISPATCH_LEVEL.")
+    assert text == "KeWaitForSingleObject function Remarks\nIf Timeout is zero caller may be at DISPATCH LEVEL"

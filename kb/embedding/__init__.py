@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,8 @@ MAX_TOKENS = 256  # all-MiniLM-L6-v2 truncates beyond this
 MIN_COSINE = 0.985  # int8 against fp32, mean over the fixed sample
 MIN_OVERLAP = 0.85  # of the ten nearest neighbors, int8 against fp32
 SAMPLE = Path(__file__).parent / "sample.txt"  # a fixed text a line, our own words
+
+_UNSAID = re.compile(r"[^\w\n]|_|\b(?:the|an?)\b", re.IGNORECASE)
 
 Vectors = NDArray[np.float32]
 Progress = Callable[[int], None]
@@ -54,6 +57,16 @@ class Model:
     """Where its files are; None when the name is left to sentence-transformers (a hub name in its local cache)."""
     digest: str
     """SHA-256 of its weights; the name when there is no folder."""
+
+
+def said(text: str) -> str:
+    """
+    What of a text is embedded, of a chunk and of a question alike: its words, without punctuation and articles.
+
+    To the model every mark and every underscore of an identifier is a token of its own: with the articles they are a quarter
+    of both official repositories, and ranking is the same without them (docs/decisions/0010-what-is-embedded.md).
+    """
+    return "\n".join(" ".join(line.split()) for line in _UNSAID.sub(" ", text).split("\n")).strip()
 
 
 def cache_folder() -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kb.embedding import EmbeddingError, Engine, load_named
+from kb.embedding import EmbeddingError, Engine, load_named, said
 from kb.index.remote import RemoteVectors, Server
 from kb.index.store import Chunk, ChunkStore
 from kb.index.vectors import VectorsError, VectorStore
@@ -221,7 +221,7 @@ class Index:
         Raises:
             EmbeddingError: The model in use is not the one the index was built with, or cannot be loaded.
         """
-        vector: NDArray[np.float32] = self._engine_now().embed([text])[0]
+        vector: NDArray[np.float32] = self._engine_now().embed([said(text) or text])[0]
         return vector
 
     def search_words(self, text: str, k: int = 10) -> list[tuple[Chunk, float]]:
