@@ -79,7 +79,7 @@ def compose(question: Question, verdict: Verdict, knowledge: Knowledge, find: Fi
 
 ASIDE_LENGTH = 90  # characters that are quoted of what was left aside
 CARRIED = {
-    "act": "", "unsure": "", "routine": "the routine", "irql.lowest": "the IRQL", "irql.highest": "the IRQL", "claim.lowest": "", "claim.highest": "", "lock": "the lock held", "ddi": "the call",
+    "act": "", "unsure": "", "routine": "the routine", "irql.lowest": "the IRQL", "irql.highest": "the IRQL", "irql.apart": "", "claim.lowest": "", "claim.highest": "", "lock": "the lock held", "ddi": "the call",
     "acquired": "the lock", "object": "the object", "memory.pool": "the pool", "memory.place": "where the memory lives", "execution.level": "the execution level", "windows": "the Windows version",
     "argument.wait": "the `Wait` argument", "wait.timeout": "the time-out", "wait.mode": "the wait mode", "condition": "the case", "io.paging": "the paging path", "pool.argument": "the pool type or flag",
     "memory.locked": "that the pages are locked", "operation.synchronized": "whether the operation is synchronized", "caller": "who sends the requests", "unicode.conversion": "the format codes",

@@ -126,7 +126,7 @@ class Place:
             self.contradictions.append(overridden(span(low, high), span(self.lowest, self.highest), self.steps[-1]))
 
     def _from_statement(self) -> None:
-        lowest, highest = self.facts.get("irql.lowest"), self.facts.get("irql.highest")
+        lowest, highest, apart = self.facts.get("irql.lowest"), self.facts.get("irql.highest"), self.facts.pop("irql.apart", None)
         if not isinstance(highest, str) and not isinstance(lowest, str):
             return
         low = lowest if isinstance(lowest, str) else "PASSIVE_LEVEL"
@@ -142,6 +142,9 @@ class Place:
         if rank(joint_low) > rank(joint_high):
             if not self.steps:  # a claim alone: what is stated of the place itself outranks it
                 self.lowest, self.highest = low, highest if isinstance(highest, str) else None
+                return
+            if rank(low) > rank(self.highest) and not apart:  # code can raise its level above the one its routine is called at
+                self.lowest, self.highest = low, high
                 return
             self.contradictions.append(overridden(span(low, high), span(self.lowest, self.highest), self.steps[-1]))
             return

@@ -69,11 +69,14 @@ def is_asked(reading: Reading, mention: Mention) -> bool:
 
 
 def sentence_asks(reading: Reading, mention: Mention) -> bool:
-    """Whether the sentence of a mention ends with a question mark."""
+    """Whether the sentence of a mention ends with a question mark, or begins as a question does: `can X be called in a DPC`."""
     for token in reading.tokens[mention.last + 1 :]:
         if token.text in (".", "!", ";") or token.text == "?":
-            return token.text == "?"
-    return False
+            if token.text == "?":
+                return True
+            break
+    start = next((at + 1 for at in range(mention.first - 1, -1, -1) if reading.tokens[at].text in (".", "!", ";", "?", ":")), 0)
+    return reading.tokens[start].word in ("can", "may", "could", "is", "are", "should", "does", "doe", "would", "will", "must")
 
 
 def is_wait(reading: Reading, name: str) -> bool:

@@ -12,7 +12,7 @@ from kb.question.records import MEMORY_ACTS, Question, Site, Use
 from kb.question.routines import registered_by
 from kb.question.words import singular
 
-PLACE_FACTS = ("routine", "irql.lowest", "irql.highest", "lock", "claim.lowest", "claim.highest")
+PLACE_FACTS = ("routine", "irql.lowest", "irql.highest", "irql.apart", "lock", "claim.lowest", "claim.highest")
 SUBJECT_FACTS = ("ddi", "acquired", "object", "condition", "pool.argument")
 KEPT_ACTS = (*MEMORY_ACTS, "store")  # what a follow-up may ask of the same memory
 LONG = 28  # words up to which `it`, `there` or `and` lean on what was said before

@@ -17,6 +17,7 @@ BESIDE = frozenset("only just merely simply then i we it itself will may can alw
 CIRCUMSTANCES = frozenset("after before when if once while with using as unless until whenever where by for because".split())
 ASKING = frozenset("which what where can may is are do does doe ok fine safe paged nonpaged must should could crash why how".split())
 SUBJECTS = {"nobody", "nothing"}  # they deny of others what they deny
+RAISED_THERE = frozenset("at a an , ( running sitting executing raised to is run runs that which already currently still after raising".split())
 TOUCHING = frozenset("dereference touch touche touched acces access accesse accessed read look use used reference referenced write written".split())
 
 
@@ -83,7 +84,14 @@ def add_levels(reading: Reading, by_clause: dict[int, list[Site]]) -> None:
             target.words.append(one.words)
         else:
             target.lowest, target.highest = low, high
+            target.apart = bool(target.routine) and not told_there(reading, target, one.first)
             target.words.append(one.words)
+
+
+def told_there(reading: Reading, site: Site, at: int) -> bool:
+    """Whether a level follows a routine's name as the place in it: `a system thread sitting at APC_LEVEL`."""
+    between = {token.word for token in reading.tokens[site.first + len(tokenize(site.words[0])) : at]}
+    return site.first < at and between <= RAISED_THERE
 
 
 def in_subordinate(reading: Reading, at: int) -> bool:
@@ -321,7 +329,7 @@ def merge_locks(sites: list[Site]) -> list[Site]:
             site.words = out[-1].words + site.words
             out[-1] = site
         elif out and site.highest and not site.fixed and not site.routine and out[-1].routine and not out[-1].highest and not out[-1].claim and site.clause - out[-1].clause <= 1:
-            out[-1].lowest, out[-1].highest = site.lowest, site.highest
+            out[-1].lowest, out[-1].highest, out[-1].apart = site.lowest, site.highest, True
             out[-1].words += site.words
         else:
             out.append(site)

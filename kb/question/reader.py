@@ -78,7 +78,7 @@ def use_facts(reading: Reading, uses: list[Use], sites: list[Site], shared: dict
     facts = []
     for number, use in enumerate(uses):
         for name, value in use.items():
-            if name in shared:
+            if name in shared or name == "irql.apart":
                 continue
             words = next((site.words for site in sites if site.facts().items() <= use.items()), [])
             facts.append(Fact(name, ", ".join(value) if isinstance(value, tuple) else value, number, "; ".join(words) or reading.text[:80]))

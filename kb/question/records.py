@@ -69,6 +69,8 @@ class Site:
     routine: str = ""
     lowest: str = ""
     highest: str = ""
+    apart: bool = False
+    """Whether the level stands apart from the routine: said of it perhaps, rather than of code in it that raised its level."""
     claim: tuple[str, str] | None = None
     locks: tuple[str, ...] = ()
     words: list[str] = field(default_factory=list)
@@ -84,6 +86,8 @@ class Site:
             use["routine"] = self.routine
         if self.highest:
             use["irql.lowest"], use["irql.highest"] = self.lowest, self.highest
+            if self.apart:
+                use["irql.apart"] = "true"
         if self.claim and (self.routine or not self.locks):
             use["claim.lowest"], use["claim.highest"] = self.claim
         elif self.claim:

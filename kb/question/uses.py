@@ -136,6 +136,8 @@ def merge_places(places: list[Use]) -> list[Use]:
     out = [dict(place) for place in routines]
     for place in rest:
         for target in out[-1:]:
+            if "irql.highest" in place and "irql.highest" not in target:
+                target["irql.apart"] = "true"
             for name, value in place.items():
                 target.setdefault(name, value)
     return out
