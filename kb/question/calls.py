@@ -53,8 +53,8 @@ def is_background(reading: Reading, mention: Mention) -> bool:
     """
     before = [token.word for token in reading.tokens[max(0, mention.first - 4) : mention.first]]
     after = [token.word for token in reading.tokens[mention.last + 1 : mention.last + 5]]
-    if before[-1:] == ["("] and after[:1] == [")"]:
-        return True
+    if before[-1:] == ["("] and after[:1] == [")"] or before[-1:] in (["since"], ["because"]):
+        return True  # "since KeSetEvent is fine there" compares
     if before[-1:] and before[-1] in ("with", "by", "via", "through") and {"is", "are", "was", "wa", "were", "get", "gets", "been"} & set(before):
         return True
     if set(after[:2]) & {"print", "prints", "return", "returns", "show", "shows", "give", "gives", "say", "says"}:

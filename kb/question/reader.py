@@ -35,7 +35,7 @@ class Reader:
         Returns:
             The question with its facts; a follow-up carries, replaces or drops the earlier facts.
         """
-        reading = Reading(self.vocabulary, text)
+        reading = Reading(self.vocabulary, text, alone=earlier is None)
         question, sites = alone(reading)
         if earlier is not None:
             question = carry(question, reading, sites, earlier)

@@ -18,8 +18,8 @@ WRITINGS = [[word] for word in ("chapter", "article", "documentation", "doc", "b
 class Reading:
     """One text and what its words name; every later stage reads it, none changes it."""
 
-    def __init__(self, vocabulary: Vocabulary, text: str) -> None:
-        """Find the words, once."""
+    def __init__(self, vocabulary: Vocabulary, text: str, alone: bool = True) -> None:
+        """Find the words, once. A text that stands alone asks, with or without a question mark."""
         self.vocabulary = vocabulary
         self.terms = vocabulary.terms
         self.ddi_table = vocabulary.ddis
@@ -27,7 +27,9 @@ class Reading:
         prose, self.snippets = apart(text)
         self.aside: tuple[str, ...] = ()
         self.quoted_pool = False
-        self.tokens = self._about(prose, vocabulary.corrected(tokenize(prose)))
+        self.tokens = self._about(prose, self._begun(vocabulary.corrected(tokenize(prose))))
+        if alone and self.tokens and not self.snippets and not any(token.text in "?" for token in self.tokens):
+            self.tokens.append(Token("?", "?", len(prose), len(prose)))
         self.numbers = clauses(self.tokens)
         self.cue_cache: dict[str, list[tuple[str, int, int]]] = {}
         negations = [(first, last) for _, first, last in self.cues("negation")]
@@ -40,6 +42,14 @@ class Reading:
         self.mentions, self.gone, self.successors = changed(scoped(found, self.numbers, negations, self.tokens, doing), self.numbers, self.tokens, past)
         named = [one.value for one in self.mentions if one.kind == "row" and one.table == "bugchecks"]
         self.bugcheck = read_bugcheck(text, named, self.terms)
+
+    def _begun(self, tokens: list[Token]) -> list[Token]:
+        """The words without what only leads in: `Hi all,`, `quick question:`."""
+        while True:
+            last = max((last for _, first, last in self.vocabulary.cues("lead_in", tokens) if first == 0), default=-1)
+            if last < 0 or last + 1 >= len(tokens) or tokens[last + 1].text not in ",:.!;":
+                return tokens
+            tokens = tokens[last + 2 :]
 
     def _about(self, prose: str, tokens: list[Token]) -> list[Token]:
         """The words about the code and memory asked about: without what others are quoted as saying and what is said of other things."""
