@@ -13,6 +13,8 @@ from kb.engine.rules import apply_rules, conclude
 from kb.engine.storage import storage_of
 from kb.engine.words import span
 
+ANY_LEVEL = ("PASSIVE_LEVEL", "HIGH_LEVEL")
+
 
 def judge(use: Facts, knowledge: Knowledge) -> Judgement:
     """
@@ -66,6 +68,8 @@ def judge_limits(base: Judgement, steps: list[Step], limits: Limits, waiting: tu
     results: list[Judgement] = []
     for lowest, highest, step in [*limits.pages, *limits.headers]:
         facts = {**base.facts, "limit.lowest": lowest, "limit.highest": highest}
+        if (lowest, highest) == ANY_LEVEL and "irql.highest" not in facts:
+            facts["irql.lowest"], facts["irql.highest"] = ANY_LEVEL  # wherever it is called, it is within the limit
         results.append(apply_rules(replace(base, facts=facts), [*steps, step], waiting, knowledge))
     outcomes = [result.outcome for result in results]
     paged = outcomes[: len(limits.pages)]

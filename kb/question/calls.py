@@ -6,6 +6,8 @@ from kb.question.reading import Reading
 from kb.question.routines import is_implemented, only_registers
 from kb.question.words import Mention
 
+SAYING = frozenset("print prints printed return returns returned show shows showed give gives gave say says said report reports reported tell tells told".split())
+
 
 def calls_in(reading: Reading) -> list[Mention]:
     """Documented routines that the text names and a driver calls; a routine of the driver's own is not among them."""
@@ -57,7 +59,7 @@ def is_background(reading: Reading, mention: Mention) -> bool:
         return True  # "since KeSetEvent is fine there" compares
     if before[-1:] and before[-1] in ("with", "by", "via", "through") and {"is", "are", "was", "wa", "were", "get", "gets", "been"} & set(before):
         return True
-    if set(after[:2]) & {"print", "prints", "return", "returns", "show", "shows", "give", "gives", "say", "says"}:
+    if set(after[:2]) & SAYING:
         return True  # "KeGetCurrentIrql still prints 0"
     return after[:1] == ["is"] and "only" in after
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
-from kb.question.calls import acts_of, calls_in, is_asked
+from kb.question.calls import acts_of, calls_in, is_asked, is_background
 from kb.question.conditions import said_condition
 from kb.question.reading import Reading
 from kb.question.records import MEMORY_ACTS, Question, Site, Use
 from kb.question.routines import registered_by
+from kb.question.uses import linux_subject
 from kb.question.words import singular
 
 PLACE_FACTS = ("routine", "irql.lowest", "irql.highest", "irql.apart", "lock", "claim.lowest", "claim.highest")
@@ -20,6 +22,7 @@ BEGINNING = 4  # words in which a follow-up names the thing it turns to
 LEANING = {"fix", "solve", "avoid", "else", "instead", "otherwise", "cure", "repair"}  # "how do I fix it" leans on what was said, even without `it`
 BEFORE_THAT = frozenset("in at under for with of from by is on to does doe can may use and or so but if what why hold inside about".split())
 GIVEN_UP = frozenset("release released releasing drop dropped unlock unlocked gone removed remove eliminated".split())
+LIMITING = {"only", "exclusively", "solely", "purely"}
 SHORT = 16  # words up to which a text that is not complete in itself does
 
 
@@ -69,6 +72,50 @@ def lock_is_gone(reading: Reading, earlier: Question) -> bool:
     return told >= 0 and bool(meant) and len(held) == 1
 
 
+def pending_facts(reading: Reading, earlier: Question) -> set[str]:
+    """Names of the facts that the cases of the earlier question turn on: of its calls, its routines and its locks."""
+    pending = set(earlier.shared)
+    for name in dict.fromkeys((*earlier.ddis[:1], *(str(use["ddi"]) for use in earlier.uses if "ddi" in use))):
+        ddi = reading.ddi_table.find(name)
+        pending |= {fact for row in (ddi.rows if ddi is not None else ()) for fact in row.when}
+    for use in earlier.uses:
+        for table, key in (("routines", "routine"), ("locks", "lock")):
+            value = use.get(key)
+            for one in value if isinstance(value, tuple) else (value,):
+                row = reading.terms.row(table, str(one))
+                pending |= {fact for case in (row.more.get("cases") or () if row is not None else ()) for fact in case["when"]}
+    return pending
+
+
+def meant_facts(reading: Reading, earlier: Question, shared: Mapping[str, str]) -> dict[str, str]:
+    """
+    The facts of a short follow-up as the question before it lets them be meant.
+
+    `KernelMode` is the mode of a wait by itself; after a question about a mapping it is where the pages are mapped to.
+    """
+    pending = pending_facts(reading, earlier)
+    if len(reading.tokens) > BEGINNING + 1:
+        return dict(shared)
+    out: dict[str, str] = {}
+    for name, value in shared.items():
+        others = [fact for fact in sorted(pending) if (term := reading.terms.facts.get(fact)) is not None and value in term.values]
+        out[others[0] if name not in pending and len(others) == 1 else name] = value
+    return out
+
+
+def other_call(reading: Reading, earlier: Question) -> str:
+    """The routine that `the other one` or `the latter` means: one that the question before names beside the one it judged."""
+    judged = {str(use["ddi"]) for use in earlier.uses if "ddi" in use}
+    left = [name for name in earlier.ddis if name not in judged]
+    return left[0] if left and judged and reading.cues("other_one") and not calls_in(reading) else ""
+
+
+def adds_nothing(question: Question, reading: Reading, sites: list[Site], bare: Mapping[str, str]) -> bool:
+    """Whether a text names nothing that this program knows, so that it cannot change the question before it."""
+    named = question.uses or question.ddis or question.rows or question.shared or question.windows or question.unknown_names or sites or bare
+    return not (named or reading.mentions or reading.cues("unsure") or reading.cues("acts") or question.asks_pool)
+
+
 def bare_values(reading: Reading, earlier: Question) -> dict[str, str]:
     """
     Facts that single words state when the question before leaves only one thing they can mean.
@@ -80,16 +127,7 @@ def bare_values(reading: Reading, earlier: Question) -> dict[str, str]:
     Returns:
         Fact to value.
     """
-    pending = set(earlier.shared)
-    for name in dict.fromkeys((*earlier.ddis[:1], *(str(use["ddi"]) for use in earlier.uses if "ddi" in use))):
-        ddi = reading.ddi_table.find(name)
-        pending |= {fact for row in (ddi.rows if ddi is not None else ()) for fact in row.when}
-    for use in earlier.uses:
-        for table, key in (("routines", "routine"), ("locks", "lock")):
-            value = use.get(key)
-            for one in value if isinstance(value, tuple) else (value,):
-                row = reading.terms.row(table, str(one))
-                pending |= {fact for case in (row.more.get("cases") or () if row is not None else ()) for fact in case["when"]}
+    pending = pending_facts(reading, earlier)
     found: dict[str, str] = {}
     words = [token.text for token in reading.tokens]
     lowered = {word.lower() for word in words}
@@ -103,9 +141,9 @@ def bare_values(reading: Reading, earlier: Question) -> dict[str, str]:
         for mention in reading.mentions:
             if mention.kind == "irql" and mention.value in ("PASSIVE_LEVEL", "DISPATCH_LEVEL") and "level" not in mention.words.lower():
                 found["execution.level"] = "passive" if mention.value == "PASSIVE_LEVEL" else "dispatch"
-    quoted = re.search(r"[\"'\u201c]([^\"'\u201d]*%[^\"'\u201d]*)[\"'\u201d]", reading.text)
-    if "unicode.conversion" in pending and quoted:
-        found["unicode.conversion"] = "true" if re.search(r"%[-+0-9.]*(?:[CS]|l[cs]|w[csZ])", quoted.group(1)) else "false"
+    codes = re.findall(r"%[-+0-9.]*[a-zA-Z]{1,3}", reading.text)
+    if "unicode.conversion" in pending and codes:
+        found["unicode.conversion"] = "true" if any(re.match(r"%[-+0-9.]*(?:[CS]|l[cs]|w[csZ])", code) for code in codes) else "false"
     if "without" in lowered and lowered & {"that", "the", "it"}:
         for name, value in earlier.shared.items():
             if value == "true":
@@ -127,11 +165,19 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
         The question itself when it stands alone, else one whose uses hold the earlier facts, replaced where the text says otherwise.
     """
     leaning = any(first == 0 for _, first, _ in reading.cues("follow_up"))
-    lean = (leaning or bool(question.windows) or bool(bare_values(reading, earlier))) and len(reading.tokens) <= SHORT or len(reading.tokens) <= 3 or lock_is_gone(reading, earlier)
-    if question.refusal and (question.refusal != "small talk" or not lean) or question.snippets or not is_follow_up(question, reading):
-        return question
     bare = bare_values(reading, earlier)
-    own_shared = {**question.shared, **bare}
+    again = {"tell_more": bool(reading.cues("tell_more")), "say_again": bool(reading.cues("say_again"))}
+    told = leaning or question.windows or bare or question.shared or reading.cues("unsure") or any(again.values())
+    lean = bool(told) and len(reading.tokens) <= SHORT or len(reading.tokens) <= 3 or lock_is_gone(reading, earlier)
+    if question.refusal and (question.refusal != "small talk" or not lean) or question.snippets or reading.cues("new_subject"):
+        return question
+    if again["say_again"] and len(reading.tokens) <= SHORT and adds_nothing(question, reading, sites, bare):
+        return replace(earlier, text=question.text, facts=(), aside=(), carried=("the whole question",))
+    if not is_follow_up(question, reading) and not (lean and question.refusal):
+        return question
+    own_shared = {**meant_facts(reading, earlier, question.shared), **bare}
+    if states_a_case(question, reading, earlier, own_shared):
+        question = replace(question, uses=(), kind="context")
     if "execution.level" in bare:
         sites = []
     shared = {**earlier.shared, **own_shared}
@@ -154,7 +200,7 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
             if name != "driver.model":
                 use[name] = value
         for name in kept:
-            if name not in ("driver.model", "memory.place") and (name != "memory.pool" or use.get("act") in ("call", "acquire")):
+            if carries(name, use, earlier):
                 use.setdefault(name, earlier.shared[name])
         if "version" in {token.word for token in reading.tokens}:
             use.pop("condition", None)  # "the post version of that routine" is another routine
@@ -177,6 +223,23 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
     )
 
 
+def carries(name: str, use: Use, earlier: Question) -> bool:
+    """Whether a fact of the whole question before holds for a use of the follow-up: not where another routine or other memory is meant."""
+    if name == "driver.model":
+        return False
+    if name == "memory.place":
+        return use.get("act") == "call" and any(one.get("ddi") == use.get("ddi") for one in earlier.uses)
+    return name != "memory.pool" or use.get("act") in ("call", "acquire")
+
+
+def states_a_case(question: Question, reading: Reading, earlier: Question, shared: Mapping[str, str]) -> bool:
+    """Whether a follow-up only tells of a case that the question before turns on, and names an object by the way: `the timer object has WdfExecutionLevelPassive`."""
+    if question.kind != "object_storage" or earlier.kind == "object_storage" or question.asks_pool or any(token.text == "?" for token in reading.tokens):
+        return False
+    storing = any(key == "store" for key, _, _ in reading.cues("acts"))
+    return not storing and bool(set(shared) & pending_facts(reading, earlier))
+
+
 def combine(question: Question, reading: Reading, sites: list[Site], earlier: Question, before: list[Use]) -> tuple[list[Use], str, list[str]]:
     """
     The uses of a follow-up.
@@ -195,6 +258,15 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     acquirers = reading.vocabulary.acquirers
     subject = [dict(use) for use in question.uses if any(name in use for name in SUBJECT_FACTS)]
     place = [site.facts() for site in sites if not site.empty()]
+    other = other_call(reading, earlier)
+    named_linux = [row for row in question.rows if row[0] == "linux" and row not in earlier.rows]
+    if other or not subject and named_linux and earlier.kind == "linux" and linux_subject(reading):
+        subject = [{"act": "call", "ddi": other or linux_subject(reading)}]
+    around_calls = [use for use in before if "lock" in use and use.get("act") == "call"]
+    taken_alone = [str(use["acquired"]) for use in subject if use.get("act") == "acquire" and "acquired" in use]
+    about_lock = {"itself", "struct", "structure", "variable", "object"} & {token.word for token in reading.tokens}
+    if around_calls and taken_alone and len(taken_alone) == len(subject) and not acquirable(reading) and not reading.cues("additional") and not about_lock:
+        return [{**use, "lock": (taken_alone[0],)} for use in around_calls], earlier.kind, names_of(around_calls)  # "and a FAST_MUTEX?" instead of the lock around the call
     legal = bool({token.word for token in reading.tokens} & {"legal", "allowed", "callable", "safe", "ok", "usable", "fine"})
     if (
         not subject
@@ -206,6 +278,9 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         subject = [{"act": "call", "ddi": one.value} for one in calls_in(reading)[:1]]
         if subject and question.kind != "api_irql":
             question = replace(question, kind="api_irql")
+    told_of = {one.value for one in calls_in(reading) if is_background(reading, one)}
+    if (question.proposed or question.asks_pool) and any(use.get("act") in MEMORY_ACTS for use in before) and {use.get("ddi") for use in subject} <= told_of:
+        subject = []  # "KeGetCurrentIrql printed 0, so paged is ok": the memory spoken of is what is asked about
     registering = [one for one in reading.mentions if one.kind == "ddi" and registered_by(reading, one)]
     placed = [{name: value for name, value in use.items() if name in PLACE_FACTS} for use in before if any(name in use for name in ("routine", "irql.highest", "lock"))]
     if registering and question.asks_pool and question.kind == "decision" and placed and not reading.cues("only"):
@@ -227,6 +302,9 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     another = [one for one in reading.rows("objects") if one.first <= BEGINNING]  # "and a KMUTEX? that one is waited on by passive threads only"
     if another and earlier.kind == "object_storage" and before and all(use.get("act") == "store" for use in before) and not calls_in(reading):
         return [{"act": "store", "object": another[0].value}], "object_storage", ["act"]
+    duals = {one.first for one in reading.rows("locks")} & {one.first for one in reading.rows("objects")}
+    if duals and words & {"itself", "struct", "structure", "variable", "object"} and not calls_in(reading) and (memory_before or earlier.kind == "object_storage"):
+        return [{"act": "store", "object": next(one.value for one in reading.rows("objects") if one.first in duals)}], "object_storage", ["lock"]
     swap = (
         instead
         or bool(reading.gone and named)
@@ -240,9 +318,6 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     if swap and named and calls_lock and (any("lock" in use for use in before) or background):
         base = before if any("lock" in use for use in before) else background
         return [{**use, "lock": (named[-1],)} for use in base], "decision" if base is background else earlier.kind, names_of(base)
-    duals = {one.first for one in reading.rows("locks")} & {one.first for one in reading.rows("objects")}
-    if duals and words & {"itself", "struct", "structure", "variable", "object"} and not calls_in(reading) and (memory_before or earlier.kind == "object_storage"):
-        return [{"act": "store", "object": next(one.value for one in reading.rows("objects") if one.first in duals)}], "object_storage", ["lock"]
     taken = [use for use in subject if use.get("act") == "acquire" and "acquired" in use]
     if (
         taken
@@ -317,7 +392,8 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         uses = before
         where = [{name: value for name, value in use.items() if name in PLACE_FACTS} for use in before]
         ddi = reading.ddi_table.find(earlier.ddis[0]) if earlier.ddis else None
-        argument = ddi is not None and any("memory.pool" in row.when for row in ddi.rows) and len(reading.tokens) <= 6  # "mine is paged" states the call's case
+        cases = {fact for row in (ddi.rows if ddi is not None else ()) for fact in row.when}
+        argument = bool(cases & {"memory.pool", "memory.resident"}) and len(reading.tokens) <= BEGINNING + 4  # "mine is paged" states the call's case
         if question.asks_pool and question.kind == "decision" and not memory_before and any(where) and not argument:
             return [{**where[-1], "act": "touch"}], "decision", ["routine"]
         if memory_before and "free" in acts and not question.shared.keys() - {"memory.pool"}:
@@ -410,7 +486,9 @@ def with_subject(question: Question, reading: Reading, subject: list[Use], befor
 
 def with_place(question: Question, reading: Reading, place: list[Use], before: list[Use], acts: list[str], earlier: Question) -> tuple[list[Use], str, list[str]]:
     """A follow-up that names a place: it replaces the earlier one, adds a use of the same memory, or puts a lock around it."""
-    adding = bool(reading.cues("additional")) and not reading.cues("instead")
+    limiting = {number for token, number in zip(reading.tokens, reading.numbers, strict=True) if token.word in LIMITING}
+    limited = any(one.clause in limiting for one in reading.mentions if one.kind in ("irql", "ddi") or one.table == "routines")  # "is now only used in a work item"
+    adding = bool(reading.cues("additional")) and not reading.cues("instead") and not limited
     uses: list[Use] = []
     last = before[-1]
     for number, site in enumerate(place):
@@ -428,6 +506,8 @@ def with_place(question: Question, reading: Reading, place: list[Use], before: l
             base = {"act": acts[0] if acts else "touch"}
         if base.get("act") in KEPT_ACTS and adding and number == 0:
             uses += [use for use in before if use.get("act") != "store" or not acts]  # "a DPC should return entries": no more the question of storage
+        elif acts and base.get("act") in MEMORY_ACTS and number == 0 and not reading.cues("instead") and not limited:
+            uses += [use for use in before if use.get("act") in MEMORY_ACTS and use.get("act") != acts[0]]  # "I allocate it in AddDevice": what reads it still does
         uses.append({**base, **site})
     kind = earlier.kind if question.kind in ("decision", "context", "api_irql", "why", "out_of_scope", "object_storage", "howto") else question.kind
     if any(use.get("act") in MEMORY_ACTS for use in uses) and kind in ("object_storage", "context", "howto"):

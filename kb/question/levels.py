@@ -59,7 +59,7 @@ def level_ranges(reading: Reading) -> list[tuple[Mention, str, str, bool]]:
             one.first == one.last
             and reading.tokens[one.first].word in ("passive", "dispatch")
             and not reading.tokens[one.first].text.isupper()
-            and not leaning & {"at", "=", "irql", "in", "is", "are", "or", "alway", "be", "from", "to", "and", "then", "a"}
+            and not leaning & {"at", "=", "irql", "in", "is", "are", "or", "alway", "be", "from", "to", "and", "then", "a", "only", "purely", "strictly", "still", "now"}
         ):
             if not (one.first and reading.tokens[one.first - 1].text in (",", "?", ":", "(")) and one.first:
                 continue  # "we dispatch requests", "the passive voice"

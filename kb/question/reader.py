@@ -38,7 +38,10 @@ class Reader:
         reading = Reading(self.vocabulary, text, alone=earlier is None)
         question, sites = alone(reading)
         if earlier is not None:
+            earlier = earlier.behind or earlier
             question = carry(question, reading, sites, earlier)
+            if question.refusal or reading.cues("new_subject") and not question.uses:
+                return replace(question, behind=earlier)
         touched = tuple(use for use in question.uses if use.get("act") in MEMORY_ACTS)
         return replace(question, memory=touched or (earlier.memory if earlier is not None else ()))
 

@@ -13,6 +13,12 @@ from kb.question.vocabulary import Vocabulary
 from kb.question.words import Mention, Token, tokenize
 
 WRITINGS = [[word] for word in ("chapter", "article", "documentation", "doc", "book", "tutorial", "blog", "lecture", "slide", "topic")]  # "I read the interrupt chapter"
+SETTINGS = [
+    [word] for word in ("config", "configuration", "setting", "vector", "line", "controller", "resource", "count", "storm", "rate", "period", "interval", "latency")
+]  # "in the interrupt config", "the timer period"
+
+QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'"})  # as word processors write them
+BEGINNING = 5  # words before a colon that only lead in
 
 
 class Reading:
@@ -24,7 +30,7 @@ class Reading:
         self.terms = vocabulary.terms
         self.ddi_table = vocabulary.ddis
         self.text = text
-        prose, self.snippets = apart(text)
+        prose, self.snippets = apart(text.translate(QUOTES))
         self.aside: tuple[str, ...] = ()
         self.quoted_pool = False
         self.tokens = self._about(prose, self._begun(vocabulary.corrected(tokenize(prose))))
@@ -36,7 +42,7 @@ class Reading:
         found = vocabulary.find(self.tokens)
         if not any(one.kind == "ddi" for one in found):
             found = sorted([*found, *vocabulary.spoken(self.tokens)], key=lambda one: (one.first, one.last))
-        found = [one for one in found if one.table not in ("routines", "locks") or [token.word for token in self.tokens[one.last + 1 : one.last + 2]][:1] not in WRITINGS]
+        found = [one for one in found if one.table not in ("routines", "locks") or [token.word for token in self.tokens[one.last + 1 : one.last + 2]][:1] not in WRITINGS + SETTINGS]
         doing = [first for key, first, _ in self.cues("acts") if key in ("allocate", "touch", "free")]
         past = [(first, last) for _, first, last in self.cues("used_to")]
         self.mentions, self.gone, self.successors = changed(scoped(found, self.numbers, negations, self.tokens, doing), self.numbers, self.tokens, past)
@@ -48,8 +54,14 @@ class Reading:
         while True:
             last = max((last for _, first, last in self.vocabulary.cues("lead_in", tokens) if first == 0), default=-1)
             if last < 0 or last + 1 >= len(tokens) or tokens[last + 1].text not in ",:.!;":
-                return tokens
+                break
             tokens = tokens[last + 2 :]
+        colon = next((at for at, token in enumerate(tokens[: BEGINNING + 1]) if token.text == ":"), 0)
+        if colon and colon + 1 < len(tokens) and all(token.text[0].isalpha() for token in tokens[:colon]):
+            leading = tokens[:colon]
+            if not self.vocabulary.find(leading) and not any(any(self.vocabulary.cues(group, leading)) for group in ("out_of_scope", "kinds", "aside", "speaking")):
+                return tokens[colon + 1 :]  # "in our driver: ..."
+        return tokens
 
     def _about(self, prose: str, tokens: list[Token]) -> list[Token]:
         """The words about the code and memory asked about: without what others are quoted as saying and what is said of other things."""

@@ -57,6 +57,8 @@ class Question:
     """Facts that hold for every use."""
     carried: tuple[str, ...] = ()
     """Names of the facts taken over from earlier questions."""
+    behind: Question | None = None
+    """What the conversation was about, while this question is about something else altogether."""
     memory: tuple[Mapping[str, str | tuple[str, ...]], ...] = ()
     """The last uses of memory that the conversation spoke of."""
 

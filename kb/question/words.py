@@ -59,7 +59,8 @@ def tokenize(text: str) -> list[Token]:
     """
     tokens = []
     text = re.sub(r"(?<!\w)[-/]D(?=[A-Z_]{3})", "  ", text)  # a definition handed to the compiler, -DPOOL_NX_OPTIN=1
-    for found in TOKEN.finditer(re.sub(r"\bnever, ever\b", "never ever", text.replace("\u2019", "'"), flags=re.I)):
+    text = re.sub(r"(?<=\w)\(\s*\)", lambda found: " " * len(found.group()), text)  # KeSetEvent() is KeSetEvent
+    for found in TOKEN.finditer(re.sub(r"\bnever, ever\b", "never ever", text, flags=re.I)):
         piece = found.group()
         if piece in '-*`"' or piece == "\u2011":
             continue
