@@ -110,7 +110,7 @@ def kind_of(reading: Reading) -> str:
         return "why" if why and starts_why else "bugcheck"
     if linux or has(reading, "linux"):
         return "linux"
-    if has(reading, "migration") and (allocators or calls or pools or reading.rows("pool_arguments") or reading.named_facts("windows")):
+    if has(reading, "migration") and (allocators or calls or pools or reading.rows("pool_arguments") or reading.versions()):
         return "migration"
     storing = any(key == "store" for key, _, _ in reading.cues("acts"))
     if "where" in {token.word for token in reading.tokens} and any(key == "allocate" for key, _, _ in reading.cues("acts")) and not routines:
@@ -131,7 +131,7 @@ def kind_of(reading: Reading) -> str:
         return "howto"
     special = [one for one in reading.rows("pool_arguments") if not any(one.first == pool.first for pool in pools)]
     acting = any(key in MEMORY_ACTS for key, _, _ in reading.cues("acts"))
-    if reading.rows("pool_arguments") and not calls and not routines and (reading.named_facts("windows") or special or not (pool_question or acting)):
+    if reading.rows("pool_arguments") and not calls and not routines and (reading.versions() or special or not (pool_question or acting)):
         return "migration"
     irql_question = bool(reading.cues("irql_question"))
     held = [one for one in calls if one.value.lower() in reading.vocabulary.acquirers or one.value.lower() in reading.vocabulary.releasers]

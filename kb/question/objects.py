@@ -80,7 +80,7 @@ def allocated_objects(reading: Reading) -> list[str]:
     calls = [one for one in calls_in(reading) if "allocate" in acts_of(reading, one.value)]
     for one in reading.rows("objects"):  # `FltAllocateContext(filter, FLT_VOLUME_CONTEXT, size, PagedPool, &p)`
         row = reading.terms.row("objects", one.value)
-        if row is not None and one.words.isupper() and any(call.value in (row.more.get("ddis") or ()) and 0 < one.first - call.last <= ARGUMENT_NEAR for call in calls):
+        if row is not None and (one.words.isupper() or "_" in one.words) and any(call.value in (row.more.get("ddis") or ()) and 0 < one.first - call.last <= ARGUMENT_NEAR for call in calls):
             told.append(one.value)
     return list(dict.fromkeys(told))
 

@@ -108,6 +108,20 @@ class Reading:
             found = [one for one in found if not any(token.word == "itself" and self.numbers[at] == one.clause for at, token in enumerate(self.tokens))]
         return found
 
+    def versions(self) -> list[Mention]:
+        """Windows versions that something is asked of; one in a sentence of its own only says where all of this is: `... pool? (Windows 11, x64)`."""
+        tokens = self.tokens
+        ends = [at for at, token in enumerate(tokens) if token.text in ".!?;" and (at + 1 == len(tokens) or tokens[at + 1].start > token.end)]  # not in ".sys"
+        found = []
+        for one in self.named_facts("windows"):
+            first = max((at + 1 for at in ends if at < one.first), default=0)
+            last = min((at for at in ends if at > one.first), default=len(tokens))
+            asked = any(first <= at < last for _, at, _ in self.cues("exist"))
+            named = any(first <= other.first < last and other.kind in ("ddi", "row") for other in self.mentions)
+            if first == 0 or asked or named:
+                found.append(one)
+        return found
+
     def unsure_clauses(self) -> set[int]:
         """Clauses that say that something is not known."""
         return {self.numbers[first] for _, first, _ in self.cues("unsure")}

@@ -67,20 +67,9 @@ def uses_of(reading: Reading, kind: str, subjects: list[tuple[str, str]], sites:
     return uses
 
 
-def is_setting(reading: Reading, at: int) -> bool:
-    """Whether a Windows version only says where all of this is: in a sentence that nothing is asked of, `... pool? (Windows 11, x64)`."""
-    tokens = reading.tokens
-    ends = [place for place, token in enumerate(tokens) if token.text in ".!?;" and (place + 1 == len(tokens) or tokens[place + 1].start > token.end)]  # not in ".sys"
-    first = max((place + 1 for place in ends if place < at), default=0)
-    last = min((place for place in ends if place > at), default=len(reading.tokens))
-    asked = any(first <= place < last for _, place, _ in reading.cues("exist"))
-    named = any(first <= one.first < last and one.kind in ("ddi", "row") for one in reading.mentions)
-    return first > 0 and not asked and not named
-
-
 def exist_uses(reading: Reading, kind: str, subjects: list[tuple[str, str]], base: Use) -> list[Use]:
     """Whether what is named exists on the Windows version named: a use for each routine, pool type or flag."""
-    versions = sorted((one.value for one in reading.named_facts("windows") if not is_setting(reading, one.first)), key=list(reading.terms.facts["windows"].values).index)
+    versions = sorted((one.value for one in reading.versions()), key=list(reading.terms.facts["windows"].values).index)
     if not versions or not reading.cues("exist") and not (kind == "migration" and reading.rows("pool_arguments")):
         return []
     windows: Use = {"windows": versions[0], "act": "exist"}  # one binary for several versions must run on the oldest

@@ -212,7 +212,7 @@ class Vocabulary:
         """Payloads of an identifier: table rows that list it, and the documented routine."""
         bare = text.removesuffix("'s")
         hits = list(self._names.get(bare.lower(), ()))
-        if looks_like_name(bare) or bare.lower() in self._names:
+        if looks_like_name(bare) or bare.lower() in self._names or lower_name(bare) and self.ddis.find(bare) is not None:
             ddi = self.ddis.find(bare)
             if ddi is not None:
                 hits.append(("ddi", "", ddi.name))
@@ -310,6 +310,11 @@ def slip(name: str, near: tuple[str, ...]) -> str | None:
         if not tail and DamerauLevenshtein.distance(known.lower(), name.lower()) <= TYPO_DISTANCE:
             return known
     return None
+
+
+def lower_name(text: str) -> bool:
+    """Whether a word in lower case is long enough, or begins as kernel routines do, to be one when the documentation has it: `zwclose`, `etwwrite`."""
+    return text.isalpha() and (len(text) >= 12 or len(text) >= 7 and bool(re.match(r"zw|nt|etw|vhf|cm|se|po|rtl|io|mm|ke|ex|flt", text)))
 
 
 def looks_like_name(text: str) -> bool:
