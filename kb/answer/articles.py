@@ -6,9 +6,10 @@ import functools
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -89,6 +90,7 @@ def load_articles(folder: Path = KNOWLEDGE) -> tuple[Article, ...]:
 
 BUGCHECK_SYMBOL = re.compile(r"\b[A-Z]{3,}(?:_[A-Z0-9]+){2,}\b(?<!_LEVEL)")  # IRQL_NOT_LESS_OR_EQUAL in a question about something else
 QUESTION_SHARE, TITLE_SHARE, BODY_SHARE = 0.6, 0.25, 0.15  # of an article's score; questions are written in people's words
+UNSEEN = 3.0  # weight of a token that no article holds
 
 
 @functools.lru_cache(maxsize=2)
@@ -102,15 +104,43 @@ def weights(folder: Path = KNOWLEDGE) -> dict[str, float]:
     return {token: math.log(1 + len(articles) / count) for token, count in seen.items()}
 
 
-def overlap(wanted: Counter[str], text: str, idf: dict[str, float]) -> float:
+class Weighed(NamedTuple):
+    """The tokens of a text, and the sum of their weights."""
+
+    held: frozenset[str]
+    size: float
+
+
+class Prepared(NamedTuple):
+    """An article, ready to be compared with questions."""
+
+    article: Article
+    questions: tuple[Weighed, ...]
+    title: Weighed
+    body: Weighed
+
+
+@functools.lru_cache(maxsize=2)
+def prepared(folder: Path = KNOWLEDGE) -> tuple[Prepared, ...]:
+    """All articles with their tokens, found once: doing so for each question took longer than all the rest of an answer."""
+    return tuple(
+        Prepared(one, tuple(weighed(question, folder) for question in one.questions), weighed(one.title, folder), weighed("\n".join(body for _, body in one.sections), folder))
+        for one in load_articles(folder)
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def weighed(text: str, folder: Path = KNOWLEDGE) -> Weighed:
+    """A text's tokens with their weight."""
+    idf, held = weights(folder), frozenset(tokens(text))
+    return Weighed(held, sum(idf.get(token, UNSEEN) for token in sorted(held)))
+
+
+def overlap(wanted: Sequence[str], text: Weighed, idf: Mapping[str, float]) -> float:
     """Share of the question's weighted tokens that a text holds, 0 to 1, damped by the length of a short text."""
-    held = set(tokens(text))
-    total = sum(idf.get(token, 3.0) for token in wanted)
-    common = sum(idf.get(token, 3.0) for token in wanted if token in held)
-    size = sum(idf.get(token, 3.0) for token in held)
-    if not total or not size:
-        return 0.0
-    return common / math.sqrt(total * size)
+    total = sum(idf.get(token, UNSEEN) for token in wanted)
+    common = sum(idf.get(token, UNSEEN) for token in wanted if token in text.held)
+    return common / math.sqrt(total * text.size) if total and text.size else 0.0
 
 
 def rank_articles(text: str, folder: Path = KNOWLEDGE) -> list[tuple[float, Article]]:
@@ -130,15 +160,13 @@ def rank_articles(text: str, folder: Path = KNOWLEDGE) -> list[tuple[float, Arti
 @functools.lru_cache(maxsize=256)
 def _ranked(text: str, folder: Path) -> tuple[tuple[float, Article], ...]:
     idf = weights(folder)
-    wanted = Counter(tokens(BUGCHECK_SYMBOL.sub(" ", text)))
+    wanted = list(dict.fromkeys(tokens(BUGCHECK_SYMBOL.sub(" ", text))))
+    total = sum(idf.get(token, UNSEEN) for token in wanted) or 1.0
     scored = []
-    for article in load_articles(folder):
-        asked = max((overlap(wanted, question, idf) for question in article.questions), default=0.0)
-        title = overlap(wanted, article.title, idf)
-        held = {token for _, body in article.sections for token in tokens(body)}
-        total = sum(idf.get(token, 3.0) for token in wanted) or 1.0
-        body = sum(idf.get(token, 3.0) for token in wanted if token in held) / total
-        scored.append((round(QUESTION_SHARE * asked + TITLE_SHARE * title + BODY_SHARE * body, 4), article))
+    for article, questions, title, text_body in prepared(folder):
+        asked = max((overlap(wanted, question, idf) for question in questions), default=0.0)
+        body = sum(idf.get(token, UNSEEN) for token in wanted if token in text_body.held) / total
+        scored.append((round(QUESTION_SHARE * asked + TITLE_SHARE * overlap(wanted, title, idf) + BODY_SHARE * body, 4), article))
     return tuple(sorted(scored, key=lambda entry: (-entry[0], entry[1].slug)))
 
 
@@ -157,8 +185,8 @@ def best_sections(text: str, article: Article) -> list[int]:
         Numbers, rising: the section that holds most of the question's weighted words, and the second where it comes near.
     """
     idf = weights()
-    wanted = Counter(tokens(text))
-    scores = sorted(((-round(overlap(wanted, f"{heading} {body}", idf), 6), number) for number, (heading, body) in enumerate(article.sections)))
+    wanted = list(dict.fromkeys(tokens(text)))
+    scores = sorted(((-round(overlap(wanted, weighed(f"{heading} {body}"), idf), 6), number) for number, (heading, body) in enumerate(article.sections)))
     if len(scores) > 1 and scores[1][0] <= SECOND_SECTION * scores[0][0]:
         return sorted([scores[0][1], scores[1][1]])
     return [scores[0][1]] if scores else []
