@@ -112,6 +112,9 @@ def serve(listening: socket.socket, host: str, index: Path | None = None) -> Non
     assistant = Assistant.open(index)
     import uvicorn
 
+    from web.quick import import_gradio
+
+    import_gradio()
     from web.server import build
 
     app = build(assistant, host)
