@@ -16,7 +16,7 @@ def merge(own: Sequence[Line], fixes: Sequence[Line]) -> Ddi:
     """Join the lines of one routine: corrections replace what pages say, header rows stay as the second witness."""
     every = [*own, *fixes]
     first = every[0]
-    corrected = any(entry.row.max for entry in fixes)  # a correction without levels only adds an effect or a reason
+    corrected = any(entry.row.max and not entry.row.until for entry in fixes)  # one without levels only adds an effect or a reason, one of the past a history
     rows: list[DdiRow] = []
     history: list[DdiRow] = []
     for entry in every:
