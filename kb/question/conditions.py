@@ -44,6 +44,10 @@ def matching_condition(conditions: list[str], words: list[str]) -> str:
     if len(rest) == 1 and not names & {singular(word) for word in camel} and any(shared_start(word.lower(), name) >= FAMILY for word in camel for name in names):
         return rest[0]  # `WdfIoTargetCancelSentIo` where a condition names `WdfIoTargetLeaveSentIoPending`
     stems = [singular(word) for word in words]
+    for handle in (word.lower() for word in words if len(word) > FAMILY and word.isupper()):  # a handle type runs the words together: `WDFCOMMONBUFFER`
+        for condition in conditions:
+            content = [token.word for token in tokenize(condition) if token.text.isalpha()]
+            stems += [word for pair in zip(content, content[1:], strict=False) if "".join(pair) in handle for word in pair]
     said = set(stems)
     found = []
     for number, condition in enumerate(conditions):

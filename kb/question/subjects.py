@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kb.question.calls import calls_in, is_asked, is_background, is_wait, sentence_asks
 from kb.question.locks import held_by_cue, is_held, is_the_lock
 from kb.question.objects import implied_objects, is_embedded, object_rows, stored_objects
@@ -23,6 +25,8 @@ def subjects_of(reading: Reading, kind: str) -> tuple[list[tuple[str, str]], set
     asked = [one for one in chosen if sentence_asks(reading, one)]
     if asked and chosen and not sentence_asks(reading, chosen[0]) and kind in ("api_irql", "linux", "howto"):
         chosen = asked
+    if kind in ("api_irql", "migration") and len(chosen) == 1 and reading.cues("newer"):
+        chosen = [replace(chosen[0], value=newer_of(reading, chosen[0].value))]
     if kind == "object_storage":
         linked = {row.id for row in object_rows(reading) if any(one.value in (row.more.get("ddis") or ()) for one in calls_in(reading))}
         stored = stored_objects(reading)
@@ -61,3 +65,11 @@ def subjects_of(reading: Reading, kind: str) -> tuple[list[tuple[str, str]], set
     if locks and kind in ("api_irql", "linux", "context"):
         return [("lock", one.value) for one in locks[:1]], {one.first for one in locks[:1]}
     return [], set()
+
+
+def newer_of(reading: Reading, name: str) -> str:
+    """The documented routine that came after one: what its page names, or the same name with `Ex` or a figure; the name itself when there is none."""
+    ddi = reading.ddi_table.find(name)
+    names = [ddi.deprecated_by if ddi is not None else None, f"{name}Ex", f"{name}2"]
+    found = next((known for one in names if one and (known := reading.ddi_table.find(one)) is not None), None)
+    return found.name if found is not None else name

@@ -47,7 +47,7 @@ def uses_of(reading: Reading, kind: str, subjects: list[tuple[str, str]], sites:
         uses += [use for use in call_uses(reading, subjects, places, base) if any(site for site in places if site)]
     if about_memory(reading, kind, sites):
         uses += memory_uses(reading, subjects, sites, base)
-    if (kind == "context" or kind == "decision" and not any(use.get("act") == "call" for use in uses)) and not any(use.get("act") == "context" for use in uses):
+    if (kind == "context" or kind == "linux" and asks_counterpart(reading) or kind == "decision" and not any(use.get("act") == "call" for use in uses)) and not any(use.get("act") == "context" for use in uses):
         uses += [{**base, **{name: value for name, value in place.items() if name not in ("lock",)}, "act": "context"} for place in places if "routine" in place]
         if not any("routine" in place for place in places):
             uses += [{**base, "routine": routine, "act": "context"} for routine in list(registered_routines(reading))[-1:]]
@@ -94,13 +94,19 @@ def call_uses(reading: Reading, subjects: list[tuple[str, str]], places: list[Us
                 uses.append({**base, **place, "act": "call", "ddi": name, **({"condition": said} if said else {})})
             elif what == "lock":
                 uses.append({**base, **place, "act": "acquire", "acquired": name})
-    if not subjects:
+    if not subjects and not asks_counterpart(reading):
         subject = linux_subject(reading)
         if subject and any(places):
             uses += [{**base, **place, "act": "call", "ddi": subject} for place in merged]
     if not subjects and not uses and any(key == "wait" for key, _, _ in reading.cues("acts")) and any(places):
         uses += [{**base, **place, "act": "wait"} for place in merged]
     return uses
+
+
+def asks_counterpart(reading: Reading) -> bool:
+    """Whether the text asks if a routine of Windows is what one of Linux is: `counterpart of thread_fn = EvtInterruptWorkItem?`, so its level is what counts."""
+    asked = {reading.numbers[first] for _, first, _ in reading.cues("counterpart")}
+    return any(one.clause in asked and [token.text for token in reading.tokens[one.last + 1 : one.last + 2]] == ["?"] for one in reading.rows("routines"))
 
 
 def linux_subject(reading: Reading) -> str:
