@@ -115,8 +115,11 @@ def linux_subject(reading: Reading) -> str:
         row = reading.terms.row("linux", one.value)
         if row is None or row.more.get("routine"):
             continue
-        for name in row.more.get("windows") or ():
-            ddi = reading.ddi_table.find(str(name))
+        names = [str(name) for name in row.more.get("windows") or ()]
+        if reading.rows("locks") and any(name.lower() in reading.vocabulary.acquirers for name in names):
+            continue  # a `struct mutex` there, a WDFWAITLOCK here
+        for name in names:
+            ddi = reading.ddi_table.find(name)
             if ddi is not None and ddi.kind != "callback" and ddi.rows:
                 return ddi.name
     return ""
