@@ -13,6 +13,7 @@ from kb.terms import Row
 
 BEGINNING = 5  # words in which a text names the thing it asks about
 ARGUMENT_NEAR = 6  # words between a call and an argument of it
+HOLDERS = {"struct", "structure", "block", "record", "context"}
 POINTING = {"point", "points", "pointed", "pointing", "refer", "refers", "reference", "references"}
 LINKED_LENGTH = 34  # words up to which an object named beside a routine that takes it is what the question is about
 
@@ -60,6 +61,7 @@ def is_embedded(reading: Reading, mention: Mention) -> bool:
         or bool({"inside", "within"} & set(before[:2]) and {"there", "there's", "is", "are"} & set(before))  # "inside there's a FAST_MUTEX"
         or bool(set(before) & {"contain", "contains", "containing", "embed", "embeds", "embedded", "embedding"})
         or after in (["in", "it"], ["inside", "it"])
+        or len(before) == 4 and before[1] in HOLDERS and before[2:] in (["with", "the"], ["with", "a"], ["with", "my"], ["with", "our"])  # "the struct with the KTIMER"
     )
 
 
