@@ -49,8 +49,10 @@ def out_of_scope(reading: Reading) -> str:
 def only_call_asked(reading: Reading) -> bool:
     """Whether a pool is told of but no sentence that asks names one: `the context came from PagedPool. X in a post-op, allowed?`."""
     pools = {*(one.first for one in reading.pool_mentions()), *(first for group in ("pool_question", "pool_word") for _, first, _ in reading.cues(group))}
-    asking = [(first, last) for first, last in sentences(reading.tokens) if reading.tokens[last].text == "?"]
-    return bool(asking) and not any(first <= at <= last for first, last in asking for at in pools)
+    spans = sentences(reading.tokens)
+    asking = [span for span in spans if reading.tokens[span[1]].text == "?"]
+    back = [before for before, after in zip(spans, spans[1:], strict=False) if after in asking and {"that", "this"} & {token.word for token in reading.tokens[after[0] : after[1]]}]
+    return bool(asking) and not any(first <= at <= last for first, last in (*asking, *back) for at in pools)  # "hence PagedPool. Is that correct?"
 
 
 def has(reading: Reading, kind: str) -> bool:
@@ -118,6 +120,8 @@ def kind_of(reading: Reading) -> str:
         return "why" if why and starts_why else "bugcheck"
     if linux or has(reading, "linux"):
         return "linux"
+    if calls and allocators and reading.cues("newer") and not placed:
+        return "migration"
     if has(reading, "migration") and (allocators or calls or pools or reading.rows("pool_arguments") or reading.versions()):
         return "migration"
     storing = any(key == "store" for key, _, _ in reading.cues("acts"))

@@ -104,9 +104,14 @@ def call_uses(reading: Reading, subjects: list[tuple[str, str]], places: list[Us
 
 
 def asks_counterpart(reading: Reading) -> bool:
-    """Whether the text asks if a routine of Windows is what one of Linux is: `counterpart of thread_fn = EvtInterruptWorkItem?`, so its level is what counts."""
+    """
+    Whether the text asks if a routine of Windows is what one of Linux is: `counterpart of thread_fn = EvtInterruptWorkItem?`, so its level is what counts.
+
+    What is asked of Linux words after that is asked of the routine: `tasklet = DPC? May I kmalloc there?`.
+    """
     asked = {reading.numbers[first] for _, first, _ in reading.cues("counterpart")}
-    return any(one.clause in asked and [token.text for token in reading.tokens[one.last + 1 : one.last + 2]] == ["?"] for one in reading.rows("routines"))
+    named = [one for one in reading.rows("routines") if one.clause in asked and [token.text for token in reading.tokens[one.last + 1 : one.last + 2]] == ["?"]]
+    return any(not any(other.first > one.last for other in reading.rows("linux")) for one in named)
 
 
 def linux_subject(reading: Reading) -> str:
