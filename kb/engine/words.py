@@ -71,6 +71,6 @@ def ddi_citations(ddi: Ddi, rows: Sequence[DdiRow]) -> tuple[Citation, ...]:
                 found[key] = replace(found[key], says=found[key].says[:-1] + "; " + row_words(row) + ".")
             continue
         found[key] = Citation.read({"page": page, "section": section, "says": says}, ddi.name)
-    if not found and pages:
+    if pages and not any(page in pages for page, _ in found):  # none, or only the page that its own page leads to
         found[(pages[0], None)] = Citation.read({"page": pages[0], "says": f"The reference page of {ddi.name}."}, ddi.name)
     return tuple(found.values())
