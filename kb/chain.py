@@ -125,6 +125,9 @@ class Assistant:
             outcome = "forbidden" if reviewed.findings else "allowed" if reviewed.uses else "none"
             steps = tuple(dict.fromkeys(step for finding in reviewed.findings for step in finding.steps))
             verdict = Verdict(outcome=outcome, pool=reviewed.pool, derivation=steps)
+            limits = [finding.limit for finding in reviewed.findings]
+            if limits and limits[0] is not None and reviewed.pool == "n/a" and all(limits):  # all that is wrong is where something is called
+                verdict = replace(verdict, callable="no", min_irql=limits[0][0], max_irql=limits[0][1])
         elif question.kind == "migration" and verdict.pool == "n/a" and question.proposed:
             # contract.md: in a migration, the pool that the replaced call gave
             verdict = replace(verdict, pool={"paged": "paged_ok", "nonpaged": "nonpaged_required"}[question.proposed], outcome="allowed" if verdict.outcome == "none" else verdict.outcome)

@@ -77,6 +77,8 @@ CASES = [
     ("ExDeleteTimer", {"argument.wait=false": DISPATCH, "argument.wait=true": APC}),
     ("ExAllocatePool2", {"memory.pool=nonpaged": DISPATCH, "memory.pool=paged": APC}),
     ("ExAllocatePool3", {"memory.pool=nonpaged": DISPATCH, "memory.pool=paged": APC}),
+    ("ExAllocatePoolPriorityZero", {"memory.pool=nonpaged": DISPATCH, "memory.pool=paged": APC}),
+    ("ExAllocateFromLookasideListEx", {"memory.pool=nonpaged": DISPATCH, "memory.pool=paged": APC}),
     ("ExAllocatePoolWithTag", {"memory.pool=nonpaged": DISPATCH, "memory.pool=paged": APC}),
     ("ExFreePoolWithTag", {"memory.pool=nonpaged": DISPATCH, "memory.pool=paged": APC}),
     ("FltReleaseContext", {"memory.pool=nonpaged": DISPATCH, "memory.pool=paged": APC}),

@@ -207,3 +207,9 @@ def test_the_facts_given_are_not_changed() -> None:
     use = {"act": "touch", "memory.pool": "paged", "routine": "dpc-for-isr"}
     judge(use, KNOWLEDGE)
     assert use == {"act": "touch", "memory.pool": "paged", "routine": "dpc-for-isr"}
+
+
+@pytest.mark.parametrize(("version", "outcome", "limit"), [({}, "allowed", "DISPATCH_LEVEL"), ({"windows": "10"}, "allowed", "DISPATCH_LEVEL"), ({"windows": "xp"}, "forbidden", "APC_LEVEL")])
+def test_a_level_of_the_past_holds_on_an_old_windows_only(version: Facts, outcome: str, limit: str) -> None:
+    judged = judge({**DPC, **version, "act": "call", "ddi": "MmFreeContiguousMemory"}, KNOWLEDGE)
+    assert (judged.outcome, judged.facts["limit.highest"]) == (outcome, limit)

@@ -166,7 +166,7 @@ def code(review: Review, verdict: Verdict, knowledge: Knowledge, cites: Cites) -
         for name in seen[:6]:
             ddi = knowledge.ddis.find(name)
             if ddi is not None and ddi.max:
-                rows.append(f"- `{ddi.name}`: {span(ddi.min or 'PASSIVE_LEVEL', ddi.max)}{cites.marks(ddi_citations(ddi, ddi.rows), 1)}")
+                rows.append(f"- `{ddi.name}`: {span(ddi.min or 'PASSIVE_LEVEL', ddi.max)}{cites.marks(ddi_citations(ddi, ddi.rows), 2)}")
         if rows:
             lines += ["", "What it calls, and the documented levels:", "", *rows]
     advice = [value for name, value, _ in review.facts if name == "advice"]

@@ -272,8 +272,8 @@ def level_table(ddi: Ddi, cites: Cites) -> list[str]:
     if not rows:
         return [f"The reference page of `{ddi.name}` states no IRQL{cites.marks(ddi_citations(ddi, ddi.rows), 1)}."]
     table: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        condition = row_condition(row) or "always"
+    for row in (*rows, *ddi.history):
+        condition = f"{row_condition(row)} until {row.until}".strip() if row.until else row_condition(row) or "always"
         level = span(row.min or "PASSIVE_LEVEL", row.max or "HIGH_LEVEL")
         if row.source == "header" or not row.page:
             source = "header annotation"

@@ -16,12 +16,13 @@ def merge(own: Sequence[Line], fixes: Sequence[Line]) -> Ddi:
     """Join the lines of one routine: corrections replace what pages say, header rows stay as the second witness."""
     every = [*own, *fixes]
     first = every[0]
-    corrected = any(entry.row.max for entry in fixes)  # a correction without levels only adds an effect or a reason
+    corrected = any(entry.row.max and not entry.row.until for entry in fixes)  # one without levels only adds an effect or a reason, one of the past a history
+    dated = any(entry.row.until for entry in fixes)
     rows: list[DdiRow] = []
     history: list[DdiRow] = []
     for entry in every:
         row = entry.row
-        if corrected and row.source in ("page", "remarks"):
+        if row.source in ("page", "remarks") and (corrected or dated and row.until):
             continue
         same = [(other.when, other.condition, other.min, other.max, other.source) for other in rows]
         if row.until:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kb.ddis import Ddi, DdiRow
+from kb.engine.availability import since_of
 from kb.engine.knowledge import Knowledge
 from kb.engine.records import LIMIT_FACTS, Facts, Step
 from kb.engine.truth import Truth, holds
 from kb.engine.words import ddi_citations, row_condition, row_words, titled
-from kb.terms import rank
+from kb.terms import Terms, rank
 
 Limit = tuple[str, str, Step]
 """Lowest level, highest level, and the step that gives them."""
@@ -30,13 +31,33 @@ class Limits(NamedTuple):
     """The DDI rows that they come from."""
 
 
-def candidate_rows(ddi: Ddi, facts: Facts) -> tuple[list[DdiRow], list[DdiRow], tuple[str, ...]]:
+def rows_in_force(ddi: Ddi, facts: Facts, terms: Terms) -> tuple[DdiRow, ...]:
+    """
+    The rows that hold on the Windows version stated.
+
+    Args:
+        ddi: The DDI called.
+        facts: The use's facts.
+        terms: For the order of versions.
+
+    Returns:
+        Today's rows; where an older Windows is stated, those of the past that held for it.
+    """
+    stated = terms.order("windows", str(facts["windows"])) if "windows" in facts else None
+    if stated is None:
+        return ddi.working
+    past = [(terms.order("windows", last), row) for row in ddi.history if (last := since_of(row.until)) is not None]
+    return tuple(row for order, row in past if order is not None and stated <= order) or ddi.working
+
+
+def candidate_rows(ddi: Ddi, facts: Facts, terms: Terms) -> tuple[list[DdiRow], list[DdiRow], tuple[str, ...]]:
     """
     The documented rows that may apply to a call.
 
     Args:
         ddi: The DDI called.
         facts: The use's facts, which decide the rows' conditions.
+        terms: For the order of Windows versions.
 
     Returns:
         Page rows that may apply, header rows that may apply, and the facts that would choose among the page rows.
@@ -45,7 +66,7 @@ def candidate_rows(ddi: Ddi, facts: Facts) -> tuple[list[DdiRow], list[DdiRow], 
     maybe: list[DdiRow] = []
     headers: list[DdiRow] = []
     missing: list[str] = []
-    working = ddi.working
+    working = rows_in_force(ddi, facts, terms)
     pages = list(working)
     remarks = [row for row in pages if row.source == "remarks"]
     if remarks and any(not row.when and not row.condition for row in remarks):
@@ -101,7 +122,7 @@ def limits_of(use: Facts, knowledge: Knowledge) -> Limits:
     name, lock = use.get("ddi"), use.get("acquired")
     if isinstance(name, str):
         ddi = knowledge.ddis.find(name)
-        return call_limits(ddi, use) if ddi is not None else Limits()
+        return call_limits(ddi, use, knowledge.terms) if ddi is not None else Limits()
     held = knowledge.terms.row("locks", lock) if isinstance(lock, str) else None
     if held is None or not held.more.get("requires"):
         return Limits()
@@ -109,9 +130,9 @@ def limits_of(use: Facts, knowledge: Knowledge) -> Limits:
     return Limits(((limit["lowest"], limit["highest"], Step(f"locks/{held.id}", titled(held), ("acquired",), held.citations, LIMIT_FACTS)),))
 
 
-def call_limits(ddi: Ddi, use: Facts) -> Limits:
+def call_limits(ddi: Ddi, use: Facts, terms: Terms) -> Limits:
     """The limits of a documented routine, from its rows that may apply to this use."""
-    pages, headers, missing = candidate_rows(ddi, use)
+    pages, headers, missing = candidate_rows(ddi, use, terms)
     conditions = tuple(dict.fromkeys(row_condition(row) for row in pages if row.condition and not row.when))
     return Limits(
         tuple(row_limit(ddi, row, f"`{ddi.name}` is documented for") for row in pages if row.min or row.max),

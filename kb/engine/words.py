@@ -30,7 +30,7 @@ def titled(row: Row, note: str = "") -> str:
 def row_words(row: DdiRow) -> str:
     """One DDI row as a phrase: the range and the condition."""
     level = span(row.min or "PASSIVE_LEVEL", row.max or "HIGH_LEVEL") if row.min or row.max else "no level stated"
-    condition = row_condition(row)
+    condition = f"{row_condition(row)} {f'until {row.until}' if row.until else ''}"
     return f"{level} {condition}".strip()
 
 
@@ -60,7 +60,7 @@ def ddi_citations(ddi: Ddi, rows: Sequence[DdiRow]) -> tuple[Citation, ...]:
     found: dict[tuple[str, str | None], Citation] = {}
     pages = [page.page for page in ddi.pages if page.page]
     for row in rows:
-        page = row.page if row.page in pages else (pages[0] if pages else row.page)
+        page = row.page if row.page in pages or row.source == "correction" and row.page else (pages[0] if pages else row.page)
         section = row.section or "requirements"
         if row.source == "header" or not page:
             continue
@@ -71,6 +71,6 @@ def ddi_citations(ddi: Ddi, rows: Sequence[DdiRow]) -> tuple[Citation, ...]:
                 found[key] = replace(found[key], says=found[key].says[:-1] + "; " + row_words(row) + ".")
             continue
         found[key] = Citation.read({"page": page, "section": section, "says": says}, ddi.name)
-    if not found and pages:
+    if pages and not any(page in pages for page, _ in found):  # none, or only the page that its own page leads to
         found[(pages[0], None)] = Citation.read({"page": pages[0], "says": f"The reference page of {ddi.name}."}, ddi.name)
     return tuple(found.values())

@@ -58,6 +58,32 @@ def asides(tokens: Sequence[Token], cues: Sequence[tuple[int, int]]) -> list[tup
     return [(first, last) for first, last in sentences(tokens) if tokens[last].text != "?" and any(first <= at <= last for at, _ in cues)]
 
 
+def other_parts(tokens: Sequence[Token], cues: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """
+    Sentences that say of one part of a structure in which pool it is, where another part is asked about.
+
+    `The record itself is nonpaged because it is linked under a spin lock. The text it points to is ... May the text be paged?`
+
+    Args:
+        tokens: The words.
+        cues: First and last tokens of the cues for it, each after the part's name.
+
+    Returns:
+        First and last token of each such sentence: what is asked is named, is told of elsewhere, and is not that part.
+    """
+    spans = sentences(tokens)
+    found = []
+    for first, last in spans:
+        part = next((tokens[at - 1].word for at, _ in cues if first < at <= last), "")
+        rest = [span for span in spans if span != (first, last)]
+        told = {token.word for start, end in rest if tokens[end].text != "?" for token in tokens[start : end + 1]}
+        asked = [token.word for start, end in rest if tokens[end].text == "?" for token in tokens[start : end + 1]]
+        named = {after for word, after in zip(asked, asked[1:], strict=False) if word in ("the", "its", "their", "these", "those")}
+        if part and tokens[last].text != "?" and named & told and part not in asked:
+            found.append((first, last))
+    return found
+
+
 def without(tokens: list[Token], spans: Sequence[tuple[int, int]], enough: Callable[[list[Token]], bool]) -> tuple[list[Token], list[tuple[int, int]]]:
     """
     Take bystanders out.

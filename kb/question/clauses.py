@@ -117,9 +117,18 @@ def ends_before(mention: Mention, last: int, tokens: list[Token], acts: Collecti
 def denies(mention: Mention, first: int, last: int, numbers: list[int], tokens: list[Token]) -> bool:
     """Whether a negation cue can deny this kind of thing: `after I release the lock in the DPC` and `pages locked before the DPC runs` leave the DPC."""
     words = {tokens[at].word for at in range(first, last + 1)}
+    if mention.kind == "ddi" and words == {"no"} and last + 1 == mention.first and is_conclusion_asked(first, numbers, tokens):
+        return False
     if words & RELEASES and "no" not in words:
         return mention.table in ("locks", "objects") or mention.kind == "ddi" or mention.first - last <= 2 and "dropped" in words
     if words == {"before"} and mention.table not in ("locks", "objects", "windows") and mention.kind != "ddi":
         told = {tokens[at].word for at in range(first) if numbers[at] == numbers[first]}
         return not told & PREPARED
     return True
+
+
+def is_conclusion_asked(at: int, numbers: list[int], tokens: list[Token]) -> bool:
+    """Whether a denial is a conclusion that the sentence asks about: `it runs at DISPATCH_LEVEL, so no X in it, right?` asks about X."""
+    begins = next(token.word for token, number in zip(tokens, numbers, strict=True) if number == numbers[at] and token.text[0].isalnum())
+    end = next((token.text for token in tokens[at:] if token.text in (".", "?", "!", ";")), "")
+    return begins in ("so", "hence", "thus", "therefore") and end == "?"

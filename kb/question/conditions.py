@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from rapidfuzz.distance import DamerauLevenshtein
+
 from kb.question.bystanders import sentences
 from kb.question.reading import Reading
 from kb.question.words import singular, tokenize
@@ -44,20 +46,17 @@ def matching_condition(conditions: list[str], words: list[str]) -> str:
     if len(rest) == 1 and not names & {singular(word) for word in camel} and any(shared_start(word.lower(), name) >= FAMILY for word in camel for name in names):
         return rest[0]  # `WdfIoTargetCancelSentIo` where a condition names `WdfIoTargetLeaveSentIoPending`
     stems = [singular(word) for word in words]
-    said = set(stems)
+    for handle in (word.lower() for word in words if len(word) > FAMILY and word.isupper()):  # a handle type runs the words together: `WDFCOMMONBUFFER`
+        for condition in conditions:
+            content = [token.word for token in tokenize(condition) if token.text.isalpha()]
+            stems += [word for pair in zip(content, content[1:], strict=False) if "".join(pair) in handle for word in pair]
+    long = {word for condition in conditions for word in condition_words(condition)[1] if len(word) >= FAMILY and "_" not in word}
+    stems = [next((one for one in sorted(long) if DamerauLevenshtein.distance(word, one) == 1), word) if len(word) >= FAMILY - 1 and word not in long else word for word in stems]
     found = []
     for number, condition in enumerate(conditions):
         others = [part for place, other in enumerate(conditions) if place != number for part in re.split(r"\bor\b", other)]
-        for part in re.split(r"\bor\b", condition):
-            names, content = condition_words(part)
-            negative = bool(re.search(r"\b(not|no)\b", part))
-            rivals = [other for other in others if bool(re.search(r"\b(not|no)\b", other)) == negative]
-            shared = set().union(*(condition_words(other)[1] for other in rivals)) if rivals else set()
-            own = (names or content) - shared
-            hit = bool(names) and names <= said or not names and bool(own & said) and len(content & said) >= 0.6 * len(content)
-            if hit and own and negative == near_negation(stems, own):
-                found.append(condition)
-                break
+        if any(all(states_part(both, others, stems) for both in re.split(r",? and (?=no\b|not\b)", part)) for part in re.split(r"\bor\b", condition)):
+            found.append(condition)
     if len(found) == 1:
         return found[0]
     if not found:
@@ -69,6 +68,18 @@ def matching_condition(conditions: list[str], words: list[str]) -> str:
         if family and len(rest) == 1:
             return rest[0]
     return ""
+
+
+def states_part(part: str, others: list[str], stems: list[str]) -> bool:
+    """Whether a text's words state one part of a condition, by words that the parts of the other conditions do not have."""
+    said = set(stems)
+    names, content = condition_words(part)
+    negative = bool(re.search(r"\b(not|no)\b", part))
+    rivals = [other for other in others if bool(re.search(r"\b(not|no)\b", other)) == negative]
+    shared = set().union(*(condition_words(other)[1] for other in rivals)) if rivals else set()
+    own = (names or content) - shared
+    hit = bool(names) and names <= said or not names and bool(own & said) and len(content & said) >= 0.6 * len(content)
+    return hit and bool(own) and negative == near_negation(stems, own)
 
 
 def shared_start(one: str, other: str) -> int:

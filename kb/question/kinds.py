@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kb.question.bystanders import sentences
 from kb.question.calls import acts_of, calls_in, is_asked, sentence_asks
 from kb.question.objects import implied_objects, is_embedded, object_rows, stored_objects
 from kb.question.reading import Reading
@@ -43,6 +44,15 @@ def out_of_scope(reading: Reading) -> str:
     if reading.snippets:
         return ""
     return first
+
+
+def only_call_asked(reading: Reading) -> bool:
+    """Whether a pool is told of but no sentence that asks names one: `the context came from PagedPool. X in a post-op, allowed?`."""
+    pools = {*(one.first for one in reading.pool_mentions()), *(first for group in ("pool_question", "pool_word") for _, first, _ in reading.cues(group))}
+    spans = sentences(reading.tokens)
+    asking = [span for span in spans if reading.tokens[span[1]].text == "?"]
+    back = [before for before, after in zip(spans, spans[1:], strict=False) if after in asking and {"that", "this"} & {token.word for token in reading.tokens[after[0] : after[1]]}]
+    return bool(asking) and not any(first <= at <= last for first, last in (*asking, *back) for at in pools)  # "hence PagedPool. Is that correct?"
 
 
 def has(reading: Reading, kind: str) -> bool:
@@ -110,12 +120,14 @@ def kind_of(reading: Reading) -> str:
         return "why" if why and starts_why else "bugcheck"
     if linux or has(reading, "linux"):
         return "linux"
+    if calls and allocators and reading.cues("newer") and not placed:
+        return "migration"
     if has(reading, "migration") and (allocators or calls or pools or reading.rows("pool_arguments") or reading.versions()):
         return "migration"
     storing = any(key == "store" for key, _, _ in reading.cues("acts"))
     if "where" in {token.word for token in reading.tokens} and any(key == "allocate" for key, _, _ in reading.cues("acts")) and not routines:
         storing = pool_question = True  # "any constraint on where it's allocated?"
-    if not objects and (pool_question or pools) and implied_objects(reading):
+    if not objects and (pool_question or pools) and implied_objects(reading) and not (legal and only_call_asked(reading)):
         return "object_storage"
     objects = stored_objects(reading)
     if objects and (not calls or storing and (pools or pool_question)) and (storing or pools or pool_question or reading.named_facts("memory.place")):

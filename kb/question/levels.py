@@ -34,7 +34,7 @@ def level_ranges(reading: Reading) -> list[tuple[Mention, str, str, bool]]:
             continue
         if one.kind != "irql" or one.negated or one.first in asked or one.clause in unsure:
             continue
-        if any(last < one.first <= last + 3 and reading.numbers[first] == one.clause and not is_example(reading, first) for _, first, last in reading.cues("quoting")):
+        if any(last < one.first <= last + 3 and reading.numbers[first] == one.clause and not is_example(reading, first) and not is_own_need(reading, first) for _, first, last in reading.cues("quoting")):
             continue  # "the page says <= APC_LEVEL" quotes, it places nothing
         level = one.value
         low = high = level
@@ -106,6 +106,11 @@ def are_told(reading: Reading, one: Mention, other: Mention) -> bool:
 def is_example(reading: Reading, at: int) -> bool:
     """Whether a word stands for `for example`: `..., say at APC_LEVEL`."""
     return reading.tokens[at].word == "say" and at > 0 and reading.tokens[at - 1].text == ","
+
+
+def is_own_need(reading: Reading, at: int) -> bool:
+    """Whether `need` is what the asker wants rather than what a page demands: `we need it at DISPATCH_LEVEL`."""
+    return reading.tokens[at].text.lower() == "need" and at > 0 and reading.tokens[at - 1].word in ("i", "we")
 
 
 def compared_range(reading: Reading, mention: Mention) -> tuple[str, str] | None:

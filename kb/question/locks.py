@@ -134,6 +134,8 @@ def held_by_cue(reading: Reading, mention: Mention) -> bool:
     """Whether a strong word such as `under` or `holding` stands just before the mention, or the text says it otherwise that the lock is held."""
     if mention.first in reading.successors or meant_by_pronoun(reading, mention):
         return True
+    if [token.word for token in reading.tokens[mention.last + 1 : mention.last + 2]] == ["around"]:
+        return True  # "with passive execution level and a WDFWAITLOCK around"
     before = reading.tokens[max(0, mention.first - HELD_NEAR) : mention.first]
     return any(token.word in STRONG_HELD and reading.numbers[mention.first] == reading.numbers[reading.tokens.index(token)] for token in before)
 

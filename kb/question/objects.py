@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from kb.question.bystanders import sentences
 from kb.question.calls import acts_of, calls_in
 from kb.question.locks import held_by_cue, is_taken
 from kb.question.reading import Reading
-from kb.question.words import Mention
+from kb.question.words import Mention, singular
 from kb.terms import Row
 
 BEGINNING = 5  # words in which a text names the thing it asks about
 ARGUMENT_NEAR = 6  # words between a call and an argument of it
+HOLDERS = {"struct", "structure", "block", "record", "context"}
+POINTING = {"point", "points", "pointed", "pointing", "refer", "refers", "reference", "references"}
 LINKED_LENGTH = 34  # words up to which an object named beside a routine that takes it is what the question is about
 
 
@@ -58,18 +61,19 @@ def is_embedded(reading: Reading, mention: Mention) -> bool:
         or bool({"inside", "within"} & set(before[:2]) and {"there", "there's", "is", "are"} & set(before))  # "inside there's a FAST_MUTEX"
         or bool(set(before) & {"contain", "contains", "containing", "embed", "embeds", "embedded", "embedding"})
         or after in (["in", "it"], ["inside", "it"])
+        or len(before) == 4 and before[1] in HOLDERS and before[2:] in (["with", "the"], ["with", "a"], ["with", "my"], ["with", "our"])  # "the struct with the KTIMER"
     )
 
 
 def implied_objects(reading: Reading) -> list[Mention]:
-    """Objects that a routine's name and one word imply: the `context` handed to a routine that takes one."""
+    """Objects that a routine's name and one word imply: the `context` handed to a routine that takes one, the `nodes` of an interlocked list."""
     words = {token.word for token in reading.tokens}
     found = []
     for one in calls_in(reading):
         for row in reading.terms.tables.get("objects", {}).values():
             if one.value in (row.more.get("ddis") or ()) and ("context" in row.id and words & {"context", "ctx"} or "Init" in one.value):
                 found.append(replace(one, kind="row", table="objects", value=row.id))
-    return found
+    return found or called_objects(reading)
 
 
 def allocated_objects(reading: Reading) -> list[str]:
@@ -83,6 +87,17 @@ def allocated_objects(reading: Reading) -> list[str]:
         if row is not None and (one.words.isupper() or "_" in one.words) and any(call.value in (row.more.get("ddis") or ()) and 0 < one.first - call.last <= ARGUMENT_NEAR for call in calls):
             told.append(one.value)
     return list(dict.fromkeys(told))
+
+
+def called_objects(reading: Reading) -> list[Mention]:
+    """Objects that a call makes of the memory whose pool is asked: `nodes` that an interlocked list routine links."""
+    pools = {*(one.first for one in reading.pool_mentions()), *(first for _, first, _ in reading.cues("pool_question"))}
+    asked = {at for first, last in sentences(reading.tokens) if any(first <= at <= last for at in pools) for at in range(first, last + 1)}
+    asked -= {at for at in asked if POINTING & {token.word for token in reading.tokens[at + 1 : at + 4]}}  # "may the text that the entry points to be paged?"
+    words = {reading.tokens[at].word for at in asked}
+    rows = [row for row in reading.terms.tables.get("objects", {}).values() if words & {singular(part) for part in row.more.get("parts") or ()}]
+    found = {row.id: replace(one, kind="row", table="objects", value=row.id) for one in reversed(calls_in(reading)) for row in rows if one.value in (row.more.get("called") or ())}
+    return list(found.values())
 
 
 def place_is_alternative(reading: Reading) -> bool:

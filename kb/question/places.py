@@ -16,6 +16,7 @@ DETERMINERS = frozenset("the a an my our its another some one this every each".s
 BESIDE = frozenset("only just merely simply then i we it itself will may can always which that routine callback at most nothing but to exit exits return returns".split())
 CIRCUMSTANCES = frozenset("after before when if once while with using as unless until whenever where by for because".split())
 ASKING = frozenset("which what where can may is are do does doe ok fine safe paged nonpaged must should could crash why how".split())
+IS = frozenset("is are was wa were get got".split())
 SUBJECTS = {"nobody", "nothing"}  # they deny of others what they deny
 RAISED_THERE = frozenset("at a an , ( running sitting executing raised to is run runs that which already currently still after raising".split())
 TOUCHING = frozenset("dereference touch touche touched acces access accesse accessed read look use used reference referenced write written".split())
@@ -260,12 +261,22 @@ def acts_after(reading: Reading, clause: int) -> tuple[str, ...]:
 
 def done_elsewhere(reading: Reading, act: str, first: int, last: int, site: Site) -> bool:
     """Whether an `allocated` in the clause speaks of another place: `the struct that StartDevice allocated`."""
+    if act == "allocate" and came_before(reading, first, site):
+        return True
     if act != "allocate" or reading.tokens[last].text.lower() not in ("allocated", "created", "obtained", "allocate"):
         return False
     following = {token.word for token in reading.tokens[last + 1 : last + 5]}
     if first and reading.tokens[first - 1].word in ("i", "we", "driver") and site.first < first and not following & {"there", "here", "in"}:
         return True  # "it looks up a table that I allocate from pool"
     return site.first < first and not following & {"there", "here"} and reading.tokens[first - 1].word not in ("get", "is", "are", "be", "was", "being") if first else False
+
+
+def came_before(reading: Reading, at: int, site: Site) -> bool:
+    """Whether a relative clause tells where memory is from, not that it is allocated there: `it writes into a struct that comes from paged pool`."""
+    before = [token.word for token in reading.tokens[max(0, at - 2) : at]]
+    passive = reading.tokens[at].text.lower() in ("comes", "come", "came") or before[-1:] and before[-1] in IS
+    relative = {"that", "which"} & set(before)
+    return bool(passive and relative) and site.first < at and not {"there", "here"} & {token.word for token in reading.tokens[at : at + 6]}
 
 
 def object_mentions(reading: Reading) -> list[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kb.question.bystanders import asides, quotations, without
+from kb.question.bystanders import asides, other_parts, quotations, without
 from kb.question.changes import changed
 from kb.question.clauses import clauses, scoped
 from kb.question.codes import read_bugcheck
@@ -68,6 +68,7 @@ class Reading:
         spans = [
             *quotations(prose, tokens, [(first, last) for _, first, last in self.vocabulary.cues("speaking", tokens)]),
             *asides(tokens, [(first, last) for _, first, last in self.vocabulary.cues("aside", tokens)]),
+            *other_parts(tokens, [(first, last) for _, first, last in self.vocabulary.cues("other_part", tokens)]),
         ]
         left, taken = without(tokens, spans, self._asks) if spans else (tokens, [])
         quoted = [token for first, last in taken for token in tokens[first : last + 1]]

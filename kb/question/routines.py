@@ -39,6 +39,7 @@ def routine_mentions(reading: Reading) -> list[Mention]:
             row = reading.terms.row("linux", one.value)
             if row is not None and row.more.get("routine"):
                 found.append(replace(one, table="routines", value=str(row.more["routine"])))
+    found = [one for one in found if not classes(reading, one, found)] or found
     unsure = reading.unsure_clauses()
     if any(not reading.doubted(one, unsure) for one in found):
         found = [one for one in found if not reading.doubted(one, unsure)]
@@ -58,6 +59,13 @@ def routine_mentions(reading: Reading) -> list[Mention]:
                 found = [other for other in found if not one.last < other.first <= one.last + 3]  # "PoRequestPowerIrp completion routine"
                 found.append(replace(one, kind="row", table="routines", value=value))
     return sorted(found, key=lambda one: one.first)
+
+
+def classes(reading: Reading, mention: Mention, found: list[Mention]) -> bool:
+    """Whether a routine in the plural only says what kind of thing others are: `timers are DPCs though`, beside a routine that is named."""
+    before = [token.word for token in reading.tokens[max(0, mention.first - 3) : mention.first] if token.word not in ("all", "just", "only", "always", "really", "basically")]
+    plural = reading.tokens[mention.last].text.lower().endswith("s") and reading.tokens[mention.last].word != reading.tokens[mention.last].text.lower()
+    return plural and before[-1:] == ["are"] and any(one.last < mention.first - 1 and one.value != mention.value for one in found)
 
 
 def resumed(reading: Reading, mention: Mention) -> bool:

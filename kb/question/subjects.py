@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
+from kb.question.bystanders import sentences
 from kb.question.calls import calls_in, is_asked, is_background, is_wait, sentence_asks
 from kb.question.locks import held_by_cue, is_held, is_the_lock
 from kb.question.objects import implied_objects, is_embedded, object_rows, stored_objects
 from kb.question.reading import Reading
 from kb.question.routines import registered_by
+from kb.question.words import Mention
+
+VERB_LENGTH = 4  # letters of a noun that stands for a routine's verb
 
 
 def subjects_of(reading: Reading, kind: str) -> tuple[list[tuple[str, str]], set[int]]:
@@ -23,6 +30,9 @@ def subjects_of(reading: Reading, kind: str) -> tuple[list[tuple[str, str]], set
     asked = [one for one in chosen if sentence_asks(reading, one)]
     if asked and chosen and not sentence_asks(reading, chosen[0]) and kind in ("api_irql", "linux", "howto"):
         chosen = asked
+    chosen = meant_by_verb(reading, chosen) or chosen
+    if kind in ("api_irql", "migration") and len(chosen) == 1 and reading.cues("newer"):
+        chosen = [replace(chosen[0], value=newer_of(reading, chosen[0].value))]
     if kind == "object_storage":
         linked = {row.id for row in object_rows(reading) if any(one.value in (row.more.get("ddis") or ()) for one in calls_in(reading))}
         stored = stored_objects(reading)
@@ -61,3 +71,28 @@ def subjects_of(reading: Reading, kind: str) -> tuple[list[tuple[str, str]], set
     if locks and kind in ("api_irql", "linux", "context"):
         return [("lock", one.value) for one in locks[:1]], {one.first for one in locks[:1]}
     return [], set()
+
+
+def meant_by_verb(reading: Reading, calls: list[Mention]) -> list[Mention]:
+    """The one of several calls that a question means by its verb: `KeCancelTimer, then KeFlushQueuedDpcs. Is the flush ok?`."""
+    asking = [range(first, last + 1) for first, last in sentences(reading.tokens) if reading.tokens[last].text == "?"]
+    if len(calls) < 2 or any(one.first in span for one in calls for span in asking):
+        return []
+    named = {at for one in reading.mentions for at in range(one.first, one.last + 1)}
+    nouns = {reading.tokens[at].word for span in asking for at in span if at not in named and at > span.start and reading.tokens[at - 1].word in ("the", "that", "this")}
+    meant = [one for one in calls if (verb := verb_of(one.value)) and any(len(noun) >= VERB_LENGTH and (verb.startswith(noun) or noun.startswith(verb)) for noun in nouns)]
+    return meant if len(meant) == 1 else []
+
+
+def verb_of(name: str) -> str:
+    """The first word of a routine's name after its prefix, in lower case: `flush` of `KeFlushQueuedDpcs`."""
+    words = re.findall(r"[A-Z][a-z]+", name)
+    return words[1].lower() if len(words) > 1 else ""
+
+
+def newer_of(reading: Reading, name: str) -> str:
+    """The documented routine that came after one: what its page names, or the same name with `Ex` or a figure; the name itself when there is none."""
+    ddi = reading.ddi_table.find(name)
+    names = [ddi.deprecated_by if ddi is not None else None, f"{name}Ex", f"{name}2"]
+    found = next((known for one in names if one and (known := reading.ddi_table.find(one)) is not None), None)
+    return found.name if found is not None else name

@@ -47,7 +47,7 @@ def uses_of(reading: Reading, kind: str, subjects: list[tuple[str, str]], sites:
         uses += [use for use in call_uses(reading, subjects, places, base) if any(site for site in places if site)]
     if about_memory(reading, kind, sites):
         uses += memory_uses(reading, subjects, sites, base)
-    if (kind == "context" or kind == "decision" and not any(use.get("act") == "call" for use in uses)) and not any(use.get("act") == "context" for use in uses):
+    if (kind == "context" or kind == "linux" and asks_counterpart(reading) or kind == "decision" and not any(use.get("act") == "call" for use in uses)) and not any(use.get("act") == "context" for use in uses):
         uses += [{**base, **{name: value for name, value in place.items() if name not in ("lock",)}, "act": "context"} for place in places if "routine" in place]
         if not any("routine" in place for place in places):
             uses += [{**base, "routine": routine, "act": "context"} for routine in list(registered_routines(reading))[-1:]]
@@ -94,7 +94,7 @@ def call_uses(reading: Reading, subjects: list[tuple[str, str]], places: list[Us
                 uses.append({**base, **place, "act": "call", "ddi": name, **({"condition": said} if said else {})})
             elif what == "lock":
                 uses.append({**base, **place, "act": "acquire", "acquired": name})
-    if not subjects:
+    if not subjects and not asks_counterpart(reading):
         subject = linux_subject(reading)
         if subject and any(places):
             uses += [{**base, **place, "act": "call", "ddi": subject} for place in merged]
@@ -103,14 +103,28 @@ def call_uses(reading: Reading, subjects: list[tuple[str, str]], places: list[Us
     return uses
 
 
+def asks_counterpart(reading: Reading) -> bool:
+    """
+    Whether the text asks if a routine of Windows is what one of Linux is: `counterpart of thread_fn = EvtInterruptWorkItem?`, so its level is what counts.
+
+    What is asked of Linux words after that is asked of the routine: `tasklet = DPC? May I kmalloc there?`.
+    """
+    asked = {reading.numbers[first] for _, first, _ in reading.cues("counterpart")}
+    named = [one for one in reading.rows("routines") if one.clause in asked and [token.text for token in reading.tokens[one.last + 1 : one.last + 2]] == ["?"]]
+    return any(not any(other.first > one.last for other in reading.rows("linux")) for one in named)
+
+
 def linux_subject(reading: Reading) -> str:
     """The documented routine that stands for the Linux one asked about; empty when the question names none or it maps in part only to flags."""
     for one in reading.rows("linux"):
         row = reading.terms.row("linux", one.value)
         if row is None or row.more.get("routine"):
             continue
-        for name in row.more.get("windows") or ():
-            ddi = reading.ddi_table.find(str(name))
+        names = [str(name) for name in row.more.get("windows") or ()]
+        if reading.rows("locks") and any(name.lower() in reading.vocabulary.acquirers for name in names):
+            continue  # a `struct mutex` there, a WDFWAITLOCK here
+        for name in names:
+            ddi = reading.ddi_table.find(name)
             if ddi is not None and ddi.kind != "callback" and ddi.rows:
                 return ddi.name
     return ""

@@ -34,6 +34,8 @@ class SnippetFinding:
     fix: str
     citations: tuple[Citation, ...]
     steps: tuple[Step, ...]
+    limit: tuple[str, str] | None = None
+    """Lowest and highest IRQL documented for the call that is wrong, with its arguments; None when the finding is not of such a call."""
 
 
 class Inspector(Locks, Memory):
@@ -176,7 +178,9 @@ class Inspector(Locks, Memory):
             message += f" (assuming {', '.join(assumed)})"
         citations = tuple(dict.fromkeys(one for step in judgement.steps for one in step.citations))
         fix = (remedy_for(rule, judgement.facts, self.knowledge.terms) or " ".join(rule.title.split())) if rule is not None else step.says
-        self.findings.setdefault((step.rule, line), SnippetFinding(step.rule, line, message + ".", fix, citations, judgement.steps))
+        limits = (judgement.facts.get("limit.lowest"), judgement.facts.get("limit.highest"))
+        limit = (str(limits[0]), str(limits[1])) if step.rule.startswith("ddi-called") and all(limits) else None
+        self.findings.setdefault((step.rule, line), SnippetFinding(step.rule, line, message + ".", fix, citations, judgement.steps, limit))
 
     def find(self, kind: str, line: int, message: str, check: Check | None = None) -> None:
         """Keep a finding of a structural check."""
