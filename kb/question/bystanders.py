@@ -72,14 +72,14 @@ def other_parts(tokens: Sequence[Token], cues: Sequence[tuple[int, int]]) -> lis
         First and last token of each such sentence: what is asked is named, is told of elsewhere, and is not that part.
     """
     spans = sentences(tokens)
+    asking = [span for span in spans if tokens[span[1]].text == "?"] or spans[-1:]  # without a question mark the last sentence asks
+    asked = [token.word for start, end in asking for token in tokens[start : end + 1]]
+    named = {after for word, after in zip(asked, asked[1:], strict=False) if word in ("the", "its", "their", "these", "those")}
     found = []
     for first, last in spans:
         part = next((tokens[at - 1].word for at, _ in cues if first < at <= last), "")
-        rest = [span for span in spans if span != (first, last)]
-        told = {token.word for start, end in rest if tokens[end].text != "?" for token in tokens[start : end + 1]}
-        asked = [token.word for start, end in rest if tokens[end].text == "?" for token in tokens[start : end + 1]]
-        named = {after for word, after in zip(asked, asked[1:], strict=False) if word in ("the", "its", "their", "these", "those")}
-        if part and tokens[last].text != "?" and named & told and part not in asked:
+        told = {token.word for start, end in spans if (start, end) not in ((first, last), *asking) for token in tokens[start : end + 1]}
+        if part and (first, last) not in asking and named & told and part not in asked:
             found.append((first, last))
     return found
 
