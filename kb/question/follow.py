@@ -103,6 +103,17 @@ def meant_facts(reading: Reading, earlier: Question, shared: Mapping[str, str]) 
     return out
 
 
+def kindred_object(reading: Reading, earlier: Question) -> str:
+    """An object named in place of the one before, made by the same routine: `what about a volume context` after a stream context."""
+    rows = [reading.terms.row("objects", row) for table, row in earlier.rows if table == "objects"]
+    makers = {str(name) for row in rows if row is not None for name in row.more.get("ddis") or ()}
+    for one in reading.rows("objects"):
+        row = reading.terms.row("objects", one.value)
+        if row is not None and ("objects", row.id) not in earlier.rows and makers & {str(name) for name in row.more.get("ddis") or ()} and one.first <= BEGINNING:
+            return row.id
+    return ""
+
+
 def other_call(reading: Reading, earlier: Question) -> str:
     """The routine that `the other one` or `the latter` means: one that the question before names beside the one it judged."""
     judged = {str(use["ddi"]) for use in earlier.uses if "ddi" in use}
@@ -171,10 +182,14 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
     lean = bool(told) and len(reading.tokens) <= SHORT or len(reading.tokens) <= 3 or lock_is_gone(reading, earlier)
     if question.refusal and (question.refusal != "small talk" or not lean) or question.snippets or reading.cues("new_subject"):
         return question
+    if reading.cues("retraction") and earlier.before is not None and not any(token.text == "?" for token in reading.tokens):
+        return replace(earlier.before, text=question.text, facts=(), aside=(), before=earlier.before.before, carried=("the question before the last",))
     if again["say_again"] and len(reading.tokens) <= SHORT and adds_nothing(question, reading, sites, bare):
         return replace(earlier, text=question.text, facts=(), aside=(), carried=("the whole question",))
     if not is_follow_up(question, reading) and not (lean and question.refusal):
         return question
+    if question.unknown_names and not question.ddis and not sites:
+        return question  # what is said of the routine before says nothing of one that is not documented
     own_shared = {**meant_facts(reading, earlier, question.shared), **bare}
     if states_a_case(question, reading, earlier, own_shared):
         question = replace(question, uses=(), kind="context")
@@ -193,7 +208,8 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
             return replace(question, refusal="", kind="bugcheck", bugcheck=replace(earlier.bugcheck, parameters={1: parameters[1]}), rows=earlier.rows, carried=("bug check",))
     if question.kind == "context" and any("routine" in use for use in question.uses) and not question.asks_pool and reading.cues("irql_question"):
         return question
-    before = [dict(use) for use in earlier.uses if use.get("act") != "context"]
+    left = no_longer(reading)
+    before = [dict(use) for use in earlier.uses if use.get("act") != "context" and use.get("routine") not in left]
     uses, kind, carried = combine(question, reading, sites, earlier, before)
     for use in uses:
         for name, value in own_shared.items():
@@ -204,6 +220,8 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
                 use.setdefault(name, earlier.shared[name])
         if "version" in {token.word for token in reading.tokens}:
             use.pop("condition", None)  # "the post version of that routine" is another routine
+        if "condition" in use and other_argument(reading, earlier) and not any("condition" in one for one in question.uses):
+            del use["condition"]
         said = said_condition(reading, str(use["ddi"])) if use.get("act") == "call" and "condition" not in use else ""
         if said:
             use["condition"] = said
@@ -221,6 +239,17 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
         windows=question.windows or earlier.windows,
         carried=tuple(dict.fromkeys((*carried, *kept))),
     )
+
+
+def other_argument(reading: Reading, earlier: Question) -> bool:
+    """Whether a follow-up names a constant that the question before did not: another argument, with which another case may hold."""
+    return any("_" in token.text and token.text.isupper() and token.text not in earlier.text for token in reading.tokens)
+
+
+def no_longer(reading: Reading) -> set[str]:
+    """The routines that are told to touch the memory no more: `post-write no longer looks`, `the DPC doesn't touch it anymore`."""
+    told = {number for token, number in zip(reading.tokens, reading.numbers, strict=True) if token.word in ("longer", "anymore")}
+    return {one.value for one in reading.rows("routines", negated=True) if one.clause in told}
 
 
 def carries(name: str, use: Use, earlier: Question) -> bool:
@@ -299,12 +328,20 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     gone = lock_is_gone(reading, earlier)
     if (gone or {"without", "no"} & words and "lock" in words and not named) and any("lock" in use for use in before):
         return [{name: value for name, value in use.items() if name != "lock"} for use in before], earlier.kind, names_of(before)
+    kin = kindred_object(reading, earlier)
+    if kin and not calls_in(reading):
+        memory = [{"act": acts_said(reading)[0] if acts_said(reading) else "touch", **site} for site in place]
+        pool: Use = {"memory.pool": earlier.shared["memory.pool"]} if "memory.pool" in earlier.shared else {}
+        return [{**pool, "act": "store", "object": kin}, *memory], "object_storage", names_of(before)
     another = [one for one in reading.rows("objects") if one.first <= BEGINNING]  # "and a KMUTEX? that one is waited on by passive threads only"
     if another and earlier.kind == "object_storage" and before and all(use.get("act") == "store" for use in before) and not calls_in(reading):
         return [{"act": "store", "object": another[0].value}], "object_storage", ["act"]
     duals = {one.first for one in reading.rows("locks")} & {one.first for one in reading.rows("objects")}
     if duals and words & {"itself", "struct", "structure", "variable", "object"} and not calls_in(reading) and (memory_before or earlier.kind == "object_storage"):
         return [{"act": "store", "object": next(one.value for one in reading.rows("objects") if one.first in duals)}], "object_storage", ["lock"]
+    selves = [one.value for one in reading.rows("objects") if "itself" in {token.word for token in reading.tokens[one.last + 1 : one.last + 2]}]
+    if selves and not calls_in(reading) and not place:
+        return [{"act": "store", "object": selves[0]}], "object_storage", []
     swap = (
         instead
         or bool(reading.gone and named)
@@ -312,12 +349,15 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         and len(reading.tokens) <= 9
         and not acquirable(reading)
         or bool(words & {"swap", "switch", "change", "turn", "replaced", "replace", "becomes", "become"})
+        or "now" in words
+        and not any(token.text == "?" for token in reading.tokens)
     )
     calls_lock = all(one.value.lower() in acquirers for one in calls_in(reading))
     background = [dict(use) for use in earlier.memory if use.get("act") != "store"]
     if swap and named and calls_lock and (any("lock" in use for use in before) or background):
         base = before if any("lock" in use for use in before) else background
-        return [{**use, "lock": (named[-1],)} for use in base], "decision" if base is background else earlier.kind, names_of(base)
+        level = {name: value for site in place if "routine" not in site for name, value in site.items() if name in ("irql.lowest", "irql.highest")}
+        return [{**use, **level, "lock": (named[-1],)} for use in base], "decision" if base is background else earlier.kind, names_of(base)
     taken = [use for use in subject if use.get("act") == "acquire" and "acquired" in use]
     if (
         taken
@@ -374,7 +414,7 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
             more = [{**{name: value for name, value in use.items() if name in PLACE_FACTS}, "act": "touch"} for use in made if of_memory(reading, use)]
             made = [*made, *(use for use in memory_before if use.get("act") != "store"), *more]
         return made, kind, names
-    acts = [key for key, _, _ in reading.cues("acts") if key in MEMORY_ACTS]
+    acts = acts_said(reading)
     seen = [{name: value for name, value in use.items() if name in PLACE_FACTS} for use in earlier.uses if use.get("act") == "context"]
     if not place and not before and seen and (question.asks_pool or acts or question.proposed):
         touched = [dict(use) for use in question.uses if use.get("act") in KEPT_ACTS] or [{"act": acts[0] if acts else "touch"}]
@@ -409,6 +449,12 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     if question.windows and since and not question.ddis and reading.cues("exist"):
         return [{"act": "exist", "ddi": since, "windows": question.windows[0]}], kind, ["ddi"]
     return [dict(use) for use in question.uses], kind, []
+
+
+def acts_said(reading: Reading) -> list[str]:
+    """What a follow-up says is done with the memory; the `create` of `post-create` is nothing done."""
+    inside = {at for one in reading.mentions if one.kind == "ddi" or one.table == "routines" for at in range(one.first, one.last + 1)}
+    return [key for key, first, _ in reading.cues("acts") if key in MEMORY_ACTS and first not in inside]
 
 
 def released(reading: Reading, earlier: Question, before: list[Use], words: set[str]) -> str:

@@ -71,7 +71,7 @@ def implied_objects(reading: Reading) -> list[Mention]:
     found = []
     for one in calls_in(reading):
         for row in reading.terms.tables.get("objects", {}).values():
-            if one.value in (row.more.get("ddis") or ()) and ("context" in row.id and words & {"context", "ctx"} or "Init" in one.value):
+            if one.value in (row.more.get("ddis") or ()) and ("context" in row.id and words & {"context", "ctx"} or "Init" in one.value and not words & {"entry", "element", "block"}):
                 found.append(replace(one, kind="row", table="objects", value=row.id))
     return found or called_objects(reading)
 

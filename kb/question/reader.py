@@ -42,6 +42,8 @@ class Reader:
             question = carry(question, reading, sites, earlier)
             if question.refusal or reading.cues("new_subject") and not question.uses:
                 return replace(question, behind=earlier)
+            if question.before is None:
+                question = replace(question, before=replace(earlier, before=None, behind=None))
         touched = tuple(use for use in question.uses if use.get("act") in MEMORY_ACTS)
         return replace(question, memory=touched or (earlier.memory if earlier is not None else ()))
 

@@ -59,6 +59,8 @@ class Question:
     """Names of the facts taken over from earlier questions."""
     behind: Question | None = None
     """What the conversation was about, while this question is about something else altogether."""
+    before: Question | None = None
+    """The question before this one, to go back to when what came after it is taken back."""
     memory: tuple[Mapping[str, str | tuple[str, ...]], ...] = ()
     """The last uses of memory that the conversation spoke of."""
 
