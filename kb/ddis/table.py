@@ -141,8 +141,10 @@ class DdiTable:
         if key in self._aliases:
             return self._aliases[key]
         if "_" not in name and not name.isupper():  # a driver writes EvtSpbControllerRead for EVT_SPB_CONTROLLER_READ
-            keys = self._by_letters.get(squash(key), [])
-            return keys[0] if len(keys) == 1 and "_" in keys[0] else None
+            for letters in (squash(key), f"p{squash(key)}"):  # and calls GetScatterGatherList through PGET_SCATTER_GATHER_LIST
+                keys = [found for found in self._by_letters.get(letters, []) if "_" in found]
+                if keys:
+                    return keys[0] if len(keys) == 1 else None
         return None
 
     @functools.cached_property

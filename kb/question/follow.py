@@ -180,17 +180,20 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
     again = {"tell_more": bool(reading.cues("tell_more")), "say_again": bool(reading.cues("say_again"))}
     told = leaning or question.windows or bare or question.shared or reading.cues("unsure") or any(again.values())
     lean = bool(told) and len(reading.tokens) <= SHORT or len(reading.tokens) <= 3 or lock_is_gone(reading, earlier)
-    if question.refusal and (question.refusal != "small talk" or not lean) or question.snippets or reading.cues("new_subject"):
-        return question
     if reading.cues("retraction") and earlier.before is not None and not any(token.text == "?" for token in reading.tokens):
         return replace(earlier.before, text=question.text, facts=(), aside=(), before=earlier.before.before, carried=("the question before the last",))
+    if question.refusal and (question.refusal != "small talk" or not lean) or question.snippets or reading.cues("new_subject"):
+        return question
     if again["say_again"] and len(reading.tokens) <= SHORT and adds_nothing(question, reading, sites, bare):
         return replace(earlier, text=question.text, facts=(), aside=(), carried=("the whole question",))
     if not is_follow_up(question, reading) and not (lean and question.refusal):
         return question
+    own_facts = {**meant_facts(reading, earlier, question.shared), **bare}
     if question.unknown_names and not question.ddis and not sites:
         return question  # what is said of the routine before says nothing of one that is not documented
-    own_shared = {**meant_facts(reading, earlier, question.shared), **bare}
+    if unknown_constants(reading, earlier) and not (sites or question.ddis or own_facts):
+        return replace(question, uses=(), refusal="", behind=earlier)  # it may change everything: no firm verdict is repeated
+    own_shared = own_facts
     if states_a_case(question, reading, earlier, own_shared):
         question = replace(question, uses=(), kind="context")
     if "execution.level" in bare:
@@ -241,6 +244,14 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
     )
 
 
+def unknown_constants(reading: Reading, earlier: Question) -> list[str]:
+    """Constants of a follow-up that no table knows and that were not spoken of before; one that is not set changes nothing."""
+    denied = {reading.numbers[first] for _, first, _ in reading.cues("negation")}
+    known = {at for one in reading.mentions for at in range(one.first, one.last + 1)}
+    told = [at for at, token in enumerate(reading.tokens) if "_" in token.text and token.text.isupper() and token.text not in earlier.text]
+    return [reading.tokens[at].text for at in told if at not in known and reading.numbers[at] not in denied]
+
+
 def other_argument(reading: Reading, earlier: Question) -> bool:
     """Whether a follow-up names a constant that the question before did not: another argument, with which another case may hold."""
     return any("_" in token.text and token.text.isupper() and token.text not in earlier.text for token in reading.tokens)
@@ -257,7 +268,7 @@ def carries(name: str, use: Use, earlier: Question) -> bool:
     if name == "driver.model":
         return False
     if name == "memory.place":
-        return use.get("act") == "call" and any(one.get("ddi") == use.get("ddi") for one in earlier.uses)
+        return use.get("act") == "call" and use.get("ddi") in earlier.ddis
     return name != "memory.pool" or use.get("act") in ("call", "acquire")
 
 
@@ -331,8 +342,8 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     kin = kindred_object(reading, earlier)
     if kin and not calls_in(reading):
         memory = [{"act": acts_said(reading)[0] if acts_said(reading) else "touch", **site} for site in place]
-        pool: Use = {"memory.pool": earlier.shared["memory.pool"]} if "memory.pool" in earlier.shared else {}
-        return [{**pool, "act": "store", "object": kin}, *memory], "object_storage", names_of(before)
+        given: Use = {"memory.pool": earlier.shared["memory.pool"]} if "memory.pool" in earlier.shared else {}
+        return [{**given, "act": "store", "object": kin}, *memory], "object_storage", names_of(before)
     another = [one for one in reading.rows("objects") if one.first <= BEGINNING]  # "and a KMUTEX? that one is waited on by passive threads only"
     if another and earlier.kind == "object_storage" and before and all(use.get("act") == "store" for use in before) and not calls_in(reading):
         return [{"act": "store", "object": another[0].value}], "object_storage", ["act"]

@@ -28,7 +28,8 @@ def out_of_scope(reading: Reading) -> str:
     topics = [key for key, _, _ in reading.cues("out_of_scope")]
     if not topics:
         named = [one for one in reading.mentions if one.kind in ("ddi", "irql", "unknown_name") or one.kind == "row" or one.kind == "fact" and one.table != "windows"]
-        if not named and not reading.cues("domain") and not reading.snippets and len(reading.tokens) > 3:
+        shaped = any("_" in token.text and token.text.isupper() for token in reading.tokens)  # a constant: code is spoken of
+        if not named and not shaped and not reading.cues("domain") and not reading.snippets and len(reading.tokens) > 3:
             return "small talk"
         return ""
     strong = [one for one in reading.mentions if one.kind in ("ddi", "irql") or one.kind == "row" and one.table in ("routines", "locks", "allocators", "pool_arguments", "objects")]
