@@ -326,7 +326,7 @@ def check_places(knowledge: Knowledge, sample: int = 0) -> list[Finding]:
                 if again != mine:
                     names.fail({**use, **stated}, f"{mine} becomes {again} when the locks are renamed")
         for stated, mine in zip(STATED, ours, strict=True):
-            check_told(routine, locks, use, stated, mine, ours[0], told)
+            check_told(routine, locks, use, stated, mine, ours[0], knowledge, told)
         check_firm(routine, locks, use, ours, knowledge, firm)
         if routine is not None and not locks:
             check_claimed(use, ours[0], knowledge, told)
@@ -368,18 +368,22 @@ def check_claimed(use: Use, documented: Where, knowledge: Knowledge, found: Find
             found.fail(use, f"documented is {span(documented.lowest, documented.highest)}, claimed {span(low, high)}; contradiction reported: {claimed.contradicted}")
 
 
-def check_told(routine: Row | None, locks: Sequence[Row], use: Use, stated: Use, mine: Where, unstated: Where, found: Finding) -> None:
-    """A stated level that the routine or a lock excludes is reported, and what is documented counts."""
+def check_told(routine: Row | None, locks: Sequence[Row], use: Use, stated: Use, mine: Where, unstated: Where, knowledge: Knowledge, found: Finding) -> None:
+    """A stated level that the routine or a lock excludes is reported, and what is documented counts; one above the routine's, told of code in it, counts itself."""
     if "irql.highest" not in stated:
         return
     low, high = str(stated.get("irql.lowest", "PASSIVE_LEVEL")), str(stated["irql.highest"])
     found.points += 1
     if routine is not None and not locks and unstated.lowest is not None and unstated.highest is not None:
-        apart = rank(low) > rank(unstated.highest) or rank(high) < rank(unstated.lowest)
-        if apart != mine.contradicted:
-            found.fail({**use, **stated}, f"the routine runs at {span(unstated.lowest, unstated.highest)}; contradiction reported: {mine.contradicted}")
-        if apart and (mine.lowest, mine.highest) != (unstated.lowest, unstated.highest):
-            found.fail({**use, **stated}, f"the claim was used: {mine.lowest} to {mine.highest}")
+        above, below_it = rank(low) > rank(unstated.highest), rank(high) < rank(unstated.lowest)
+        loose = where({**use, **stated, "irql.apart": "true"}, knowledge)
+        for seen, excluded in ((mine, below_it), (loose, above or below_it)):
+            if excluded != seen.contradicted:
+                found.fail({**use, **stated}, f"the routine runs at {span(unstated.lowest, unstated.highest)}; contradiction reported: {seen.contradicted}")
+            if excluded and (seen.lowest, seen.highest) != (unstated.lowest, unstated.highest):
+                found.fail({**use, **stated}, f"the claim was used: {seen.lowest} to {seen.highest}")
+        if above and (mine.lowest, mine.highest) != (low, high):
+            found.fail({**use, **stated}, f"code there was told to run at {span(low, high)}, used {mine.lowest} to {mine.highest}")
     if routine is None and len(locks) == 1 and locks[0].more.get("held") and not locks[0].more.get("cases"):
         held = locks[0].more["held"]
         if rank(high) < rank(held["lowest"]) and (not mine.contradicted or rank(str(mine.lowest)) < rank(held["lowest"])):
