@@ -6,18 +6,23 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kb.answer import Answer, compose
 from kb.engine import Knowledge, Verdict, decide, load_knowledge
-from kb.question import Question, Reader
+from kb.question import MEMORY_ACTS, Question, Reader
 from kb.retriever import Passage, Retriever
 from kb.wording import Proposal, Wording
 
 PASSAGES = 6  # passages retrieved for one answer
+
+
+def memory_of(uses: Sequence[Mapping[str, str | tuple[str, ...]]]) -> tuple[Mapping[str, str | tuple[str, ...]], ...]:
+    """What pasted code does with memory, for the next question of the conversation; its pool is what may change then."""
+    return tuple({name: value for name, value in use.items() if name != "memory.pool"} for use in uses if use.get("act") in MEMORY_ACTS)
 
 
 class Assistant:
@@ -124,6 +129,7 @@ class Assistant:
             reviewed = review("\n\n".join(question.snippets), question.places, self.knowledge)
             outcome = "forbidden" if reviewed.findings else "allowed" if reviewed.uses else "none"
             steps = tuple(dict.fromkeys(step for finding in reviewed.findings for step in finding.steps))
+            question = replace(question, memory=memory_of(reviewed.uses) or question.memory)
             verdict = Verdict(outcome=outcome, pool=reviewed.pool, derivation=steps)
             limits = [finding.limit for finding in reviewed.findings]
             if limits and limits[0] is not None and reviewed.pool == "n/a" and all(limits):  # all that is wrong is where something is called

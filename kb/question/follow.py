@@ -175,6 +175,8 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
     Returns:
         The question itself when it stands alone, else one whose uses hold the earlier facts, replaced where the text says otherwise.
     """
+    if earlier.snippets and not earlier.uses and earlier.memory:
+        earlier = replace(earlier, uses=earlier.memory, kind="decision")  # what the code that was pasted does with its memory
     leaning = any(first == 0 for _, first, _ in reading.cues("follow_up"))
     bare = bare_values(reading, earlier)
     again = {"tell_more": bool(reading.cues("tell_more")), "say_again": bool(reading.cues("say_again"))}
@@ -541,13 +543,19 @@ def with_subject(question: Question, reading: Reading, subject: list[Use], befor
     return [*({**place, **use} for use in subject), *others], question.kind if question.kind != "out_of_scope" else "api_irql", list(place)
 
 
+def place_of(use: Use) -> Use:
+    """What a use says of its place."""
+    return {name: value for name, value in use.items() if name in PLACE_FACTS}
+
+
 def with_place(question: Question, reading: Reading, place: list[Use], before: list[Use], acts: list[str], earlier: Question) -> tuple[list[Use], str, list[str]]:
     """A follow-up that names a place: it replaces the earlier one, adds a use of the same memory, or puts a lock around it."""
     limiting = {number for token, number in zip(reading.tokens, reading.numbers, strict=True) if token.word in LIMITING}
     limited = any(one.clause in limiting for one in reading.mentions if one.kind in ("irql", "ddi") or one.table == "routines")  # "is now only used in a work item"
     adding = bool(reading.cues("additional")) and not reading.cues("instead") and not limited
     uses: list[Use] = []
-    last = before[-1]
+    touched = [use for use in before if use.get("act") == "touch"]
+    last = touched[-1] if touched and not acts and before[-1].get("act") in MEMORY_ACTS else before[-1]
     for number, site in enumerate(place):
         only_lock = "lock" in site and "routine" not in site and "irql.highest" not in site
         if only_lock:
@@ -565,6 +573,8 @@ def with_place(question: Question, reading: Reading, place: list[Use], before: l
             uses += [use for use in before if use.get("act") != "store" or not acts]  # "a DPC should return entries": no more the question of storage
         elif acts and base.get("act") in MEMORY_ACTS and number == 0 and not reading.cues("instead") and not limited:
             uses += [use for use in before if use.get("act") in MEMORY_ACTS and use.get("act") != acts[0]]  # "I allocate it in AddDevice": what reads it still does
+        elif base.get("act") == "touch" and number == 0 and not limited:
+            uses += [use for use in before if use.get("act") in ("allocate", "free") and place_of(use) != place_of(last)]  # it moves from where it was touched
         uses.append({**base, **site})
     kind = earlier.kind if question.kind in ("decision", "context", "api_irql", "why", "out_of_scope", "object_storage", "howto") else question.kind
     if any(use.get("act") in MEMORY_ACTS for use in uses) and kind in ("object_storage", "context", "howto"):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 REMARK = re.compile(r"//([^\n]*)|/\*(.*?)\*/", re.S)
 ASSIGNED = re.compile(r"\b(\w+)\s*=\s*(\w*Alloc\w*\s*\([^\n]*)")
-SAID = re.compile(r"\b(\w+)\s+(?:is|was|comes|lives|points)\b([^\n]*)")
+SAID = re.compile(r"\b(\w+)\s+(?:is|was|are|were|comes|came|come|lives|points|allocated|obtained|taken)\b([^\n]*)")
 TARGET = re.compile(r"(\w+)\s*=(?!=)[^;=]*;?\s*$")
 NONPAGED = re.compile(r"non[- ]?page", re.I)
 PAGED = re.compile(r"\bpage(?:d|able)\b", re.I)
