@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from kb.question.words import Mention, Token
@@ -41,7 +41,7 @@ def clauses(tokens: list[Token]) -> list[int]:
     return numbers
 
 
-def scoped(mentions: Iterable[Mention], numbers: list[int], negations: list[tuple[int, int]], tokens: list[Token], acts: Collection[int] = ()) -> list[Mention]:
+def scoped(mentions: Sequence[Mention], numbers: list[int], negations: list[tuple[int, int]], tokens: list[Token], acts: Collection[int] = ()) -> list[Mention]:
     """
     Give each mention its clause and whether the clause negates it.
 
@@ -76,9 +76,18 @@ def scoped(mentions: Iterable[Mention], numbers: list[int], negations: list[tupl
         if before is not None and before.negated and not negated:
             between = {token.word for token in tokens[before.last + 1 : mention.first]}
             ended = any(numbers[first] == clause and last < mention.first and ends_before(mention, last, tokens, acts) for first, last in negations)
+            ended = ended or is_contrast(before, mention, mentions, tokens)
             negated = between <= LIST_WORDS and sort_of(before) == sort_of(mention) and not ended  # "never by a DPC, ISR, completion routine or under a lock" denies the whole list
         out.append(replace(mention, clause=clause, negated=negated))
     return out
+
+
+def is_contrast(denied: Mention, mention: Mention, mentions: Sequence[Mention], tokens: Sequence[Token]) -> bool:
+    """Whether what follows a denial takes its place: `not a DPC, a work item`, where a list would go on or end with `or`."""
+    leading = [token.word for token in tokens[max(0, denied.first - 3) : denied.first]]
+    rest = [token.word for token in tokens[denied.last + 1 :]]
+    more = any(one.first > mention.last and sort_of(one) == sort_of(mention) for one in mentions)
+    return "not" in leading and "," in rest[:1] and not more and not {"or", "nor", "and"} & set(rest)
 
 
 def is_place(mention: Mention) -> bool:
