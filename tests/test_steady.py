@@ -69,3 +69,104 @@ def test_a_verdict_does_not_hang_on_how_a_question_is_wrapped() -> None:
 @pytest.mark.slow
 def test_no_verdict_hangs_on_how_a_question_is_wrapped() -> None:
     assert changed(1) == []
+
+
+PLACES = ("a DPC", "my work item routine", "EvtDpcFunc", "my IoCompletion routine", "AddDevice", "a system thread", "a pre-create callback", "EvtDeviceD0Entry", "a post-read callback", "ClassifyFn", "StartIo")
+CALLS = ("ZwClose", "KeSetTimer", "WdfWaitLockAcquire", "ExAllocateFromPagedLookasideList", "IoQueueWorkItem", "FltGetFileNameInformation", "RtlCompareUnicodeString", "WdfRequestComplete", "ExFreePool")
+HELD = ("a spin lock", "a fast mutex", "an ERESOURCE", "a push lock", "a KMUTEX", "a guarded mutex", "a WDFWAITLOCK", "a WDFSPINLOCK")
+LEVELS = ("DISPATCH_LEVEL", "APC_LEVEL", "PASSIVE_LEVEL", "DIRQL")
+
+
+def conversation(*turns: str) -> tuple[str, ...]:
+    """The last verdict of a conversation."""
+    question = None
+    for text in turns:
+        question = reader().read(text, question)
+    assert question is not None
+    found = decide(question.uses, knowledge(), question.proposed)
+    return found.pool, found.callable, str(found.max_irql)
+
+
+def told_apart() -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    """Questions that say it all, each with conversations and other wordings that say the same."""
+    out: list[tuple[tuple[str, ...], list[tuple[str, ...]]]] = []
+    for number, call in enumerate(CALLS):
+        other = CALLS[number - 3]
+        for at, place in enumerate(PLACES):
+            elsewhere = PLACES[at - 5]
+            out.append(
+                (
+                    (f"can I call {call} from {place}?",),
+                    [
+                        (f"can I call {call}?", f"from {place}"),
+                        (f"can I call {call}?", f"it's {place}"),
+                        (f"can I call {call} from {elsewhere}?", f"and from {place}?"),
+                        (f"can I call {call} from {elsewhere}?", f"what about {place}"),
+                        (f"can I call {call} from {elsewhere}?", f"no, I meant {place}"),
+                        (f"can I call {other} from {place}?", f"and {call}?"),
+                        (f"can I call {other} from {place}?", f"{call} instead"),
+                        (f"may {place} call {call}",),
+                        (f"from {place}, can {call} be called",),
+                    ],
+                )
+            )
+        for at, lock in enumerate(HELD):
+            out.append(
+                (
+                    (f"can I call {call} while I hold {lock}?",),
+                    [
+                        (f"can I call {call}?", f"I hold {lock}"),
+                        (f"can I call {call} while I hold {HELD[at - 3]}?", f"and with {lock}?"),
+                        (f"can I call {call} while I hold {HELD[at - 3]}?", f"sorry, it's {lock}"),
+                        (f"is {call} allowed under {lock}",),
+                    ],
+                )
+            )
+        for at, level in enumerate(LEVELS):
+            out.append(
+                (
+                    (f"can I call {call} at {level}?",),
+                    [
+                        (f"can I call {call}?", level),
+                        (f"can I call {call} at {LEVELS[at - 1]}?", f"and at {level}?"),
+                        (f"can I call {call} at {LEVELS[at - 1]}?", f"what if it's {level}"),
+                        (f"IRQL is {level}, may I call {call}",),
+                    ],
+                )
+            )
+    for at, place in enumerate(PLACES):
+        out.append(
+            (
+                (f"I need a buffer that is touched in {place}. paged or nonpaged?",),
+                [
+                    ("paged or nonpaged pool for my buffer?", f"it's touched in {place}"),
+                    ("which pool for a table?", f"{place} reads it"),
+                    ("Which pool for a table that DriverEntry fills?", f"and {place} reads it"),
+                    ("Which pool for a table that a DPC reads?", f"sorry, not a DPC, {place}"),
+                    ("Which pool for a table that AddDevice fills and frees?", f"what if {place} reads it?"),
+                    (f"Which pool for a table that {PLACES[at - 4]} reads?", f"no wait, {place} reads it instead"),
+                ],
+            )
+        )
+    return out
+
+
+def differing(every: int) -> list[str]:
+    out = []
+    for whole, others in told_apart()[::every]:
+        wanted = conversation(*whole)
+        memory = wanted[1] == "n/a"
+        for turns in others:
+            found = conversation(*turns)
+            if (found[0] if memory else found[1:]) != (wanted[0] if memory else wanted[1:]):
+                out.append(f"{turns}: {found}, told at once {wanted}")
+    return out
+
+
+def test_a_fact_told_later_counts_like_one_told_at_once() -> None:
+    assert differing(7) == []
+
+
+@pytest.mark.slow
+def test_every_fact_told_later_counts_like_one_told_at_once() -> None:
+    assert differing(1) == []

@@ -560,7 +560,9 @@ def with_place(question: Question, reading: Reading, place: list[Use], before: l
         only_lock = "lock" in site and "routine" not in site and "irql.highest" not in site
         if only_lock:
             had = last.get("lock")
-            joint = tuple(sorted({*(had if isinstance(had, tuple) and not reading.cues("instead") else ()), *site["lock"]}))
+            asked = any(token.text == "?" for token in reading.tokens)  # "and with a KMUTEX?" asks of another lock, "I hold a KMUTEX" tells of a further one
+            further = not reading.cues("instead") and (not asked or bool(reading.cues("additional")))
+            joint = tuple(sorted({*(had if isinstance(had, tuple) and further else ()), *site["lock"]}))
             uses += [{**use, "lock": joint} for use in before] if number == 0 else []
             continue
         base: Use = {name: value for name, value in last.items() if name not in PLACE_FACTS}
