@@ -23,6 +23,7 @@ def calls_in(reading: Reading) -> list[Mention]:
         and one.first not in facts
         and not only_registers(reading, one)
         and not was_called(reading, one)
+        and not is_origin(reading, one)
         and not (one.table == "spoken" and is_by_the_way(reading, one))
     ]
 
@@ -45,6 +46,12 @@ def was_called(reading: Reading, mention: Mention) -> bool:
     """Whether the text tells that the routine was called elsewhere: `IoQueueWorkItem was called in a DPC`."""
     after = [token.text.lower() for token in reading.tokens[mention.last + 1 : mention.last + 4]]
     return len(after) >= 2 and (after[0] in ("was", "were") and after[1] in ("called", "made", "done", "used", "invoked") or after[0] in ("happened", "happens", "ran"))
+
+
+def is_origin(reading: Reading, mention: Mention) -> bool:
+    """Whether a call only says where the memory is from: `the buffer comes from WdfMemoryCreate(PagedPool)`."""
+    before = [token.word for token in reading.tokens[max(0, mention.first - 2) : mention.first]]
+    return len(before) == 2 and before[1] == "from" and before[0] in ("come", "came", "coming", "originate", "originated") and not is_asked(reading, mention)
 
 
 def is_background(reading: Reading, mention: Mention) -> bool:

@@ -69,6 +69,8 @@ def is_gone(mention: Mention, numbers: Sequence[int], tokens: Sequence[Token]) -
             return following not in STILL_HELD
         return word in GONE and (mention.table == "locks" or word != "dropped" and following != "from")
     before = [tokens[at].word for at in clause if mention.first - 4 <= at < mention.first]
+    if {"take", "took", "taking", "leave", "left"} & set(before) and after[:1] == ["out"] and not asks(clause, tokens):
+        return True  # "take the completion routine out altogether"
     verb = next((at for at, word in enumerate(before) if word in REMOVED), -1)
     return verb >= 0 and set(before[verb + 1 :]) <= ARTICLES and not set(before[:verb]) & {"not", "never", "is", "was", "were"} and not asks(clause, tokens)
 

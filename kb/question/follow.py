@@ -98,8 +98,11 @@ def meant_facts(reading: Reading, earlier: Question, shared: Mapping[str, str]) 
         return dict(shared)
     out: dict[str, str] = {}
     for name, value in shared.items():
-        others = [fact for fact in sorted(pending) if (term := reading.terms.facts.get(fact)) is not None and value in term.values]
+        others = [fact for fact in sorted(pending - {name}) if (term := reading.terms.facts.get(fact)) is not None and value in term.values]
         out[others[0] if name not in pending and len(others) == 1 else name] = value
+        for fact in others:
+            if name in earlier.shared and earlier.shared.get(fact) == earlier.shared[name]:
+                out[fact] = value  # both were told by the same words: `KernelMode` of a mapping
     return out
 
 
@@ -262,7 +265,7 @@ def other_argument(reading: Reading, earlier: Question) -> bool:
 def no_longer(reading: Reading) -> set[str]:
     """The routines that are told to touch the memory no more: `post-write no longer looks`, `the DPC doesn't touch it anymore`."""
     told = {number for token, number in zip(reading.tokens, reading.numbers, strict=True) if token.word in ("longer", "anymore")}
-    return {one.value for one in reading.rows("routines", negated=True) if one.clause in told}
+    return {one.value for one in reading.rows("routines", negated=True) if one.clause in told or one.first in reading.gone}
 
 
 def carries(name: str, use: Use, earlier: Question) -> bool:
@@ -300,10 +303,22 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     acquirers = reading.vocabulary.acquirers
     subject = [dict(use) for use in question.uses if any(name in use for name in SUBJECT_FACTS)]
     place = [site.facts() for site in sites if not site.empty()]
+    raising = {first for _, first, _ in reading.cues("raising")}
+    if place and subject and calls_in(reading) and all(one.first in raising and not is_asked(reading, one) for one in calls_in(reading)):
+        subject = []  # "raise with KeRaiseIrql(DISPATCH_LEVEL) first" tells the level of the call spoken of
+    memory_uses = [use for use in before if use.get("act") in MEMORY_ACTS]
+    if reading.cues("reversed") and len(memory_uses) == 2 and not place and not subject:
+        one, two = memory_uses
+        return [{**place_of(two), "act": one["act"]}, {**place_of(one), "act": two["act"]}], earlier.kind, names_of(before)
+    parts = {"entry", "block", "element", "node", "record", "item"} & {token.word for token in reading.tokens}
+    if parts and earlier.kind == "object_storage" and before and all(use.get("act") == "store" for use in before) and not calls_in(reading) and not reading.rows("objects")[:1]:
+        return [{"act": "touch", **site} for site in place or [{}]], "decision", []  # "and the entries?" after the head of a list
     other = other_call(reading, earlier)
     named_linux = [row for row in question.rows if row[0] == "linux" and row not in earlier.rows]
     if other or not subject and named_linux and earlier.kind == "linux" and linux_subject(reading):
         subject = [{"act": "call", "ddi": other or linux_subject(reading)}]
+    if named_linux and not subject and earlier.kind == "linux" and any("_" in one.words for one in reading.rows("linux")):
+        return [dict(use) for use in question.uses], "linux", []  # another function of Linux that no one routine stands for
     around_calls = [use for use in before if "lock" in use and use.get("act") == "call"]
     taken_alone = [str(use["acquired"]) for use in subject if use.get("act") == "acquire" and "acquired" in use]
     about_lock = {"itself", "struct", "structure", "variable", "object"} & {token.word for token in reading.tokens}

@@ -9,6 +9,7 @@ from kb.question.reading import Reading
 from kb.question.records import MEMORY_ACTS
 from kb.question.routines import registered_by, routine_mentions
 
+JUDGED = frozenset("ok okay forbidden allowed legal illegal safe callable fine possible valid bad wrong problem issue trouble dangerous risky acceptable permitted".split())
 ONE_CALL = 16  # words up to which a question that says `callable` is about the call alone
 
 
@@ -161,7 +162,7 @@ def kind_of(reading: Reading) -> str:
     level = (
         irql_question
         or placed
-        or {"ok", "forbidden", "allowed", "legal", "illegal", "safe", "callable", "fine", "possible", "valid"} & {token.word for token in reading.tokens}
+        or JUDGED & {token.word for token in reading.tokens}
         or any(is_asked(reading, one) for one in calls)
         or reading.cues("irql_question")
         or reading.cues("exist")

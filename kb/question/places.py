@@ -19,6 +19,7 @@ ASKING = frozenset("which what where can may is are do does doe ok fine safe pag
 IS = frozenset("is are was wa were get got".split())
 SUBJECTS = {"nobody", "nothing"}  # they deny of others what they deny
 RAISED_THERE = frozenset("at a an , ( running sitting executing raised to is run runs that which already currently still after raising".split())
+TAGS = {"right", "correct", "true", "yes", "no", "ok", "isnt", "isn't"}
 TOUCHING = frozenset("dereference touch touche touched acces access accesse accessed read look use used reference referenced write written".split())
 
 
@@ -60,7 +61,8 @@ def add_levels(reading: Reading, by_clause: dict[int, list[Site]]) -> None:
     """Put each level to the routine it is said of, or make it a place of its own."""
     for one, low, high, claim in level_ranges(reading):
         near = by_clause.setdefault(one.clause, [])
-        target = near[-1] if near and not near[-1].highest else None
+        said_before = [site for site in near if site.routine and site.first < one.first and not site.highest]
+        target = said_before[-1] if said_before else near[-1] if near and not near[-1].highest else None  # "by a worker thread at passive and freed in a completion routine"
         if target is not None and target.routine and any(key == "allocate" and target.first < first < one.first for key, first, _ in reading.cues("acts")) and not claim:
             near.append(Site(one.clause, lowest=low, highest=high, words=[one.words], first=one.first, fixed=("allocate",)))
             continue  # "the callback gets a context that I allocate at passive": the level is that of the allocation
@@ -73,13 +75,13 @@ def add_levels(reading: Reading, by_clause: dict[int, list[Site]]) -> None:
         if target is None and about is not None and {token.word for token in reading.tokens[about.last + 1 : one.first]} & {"raise", "raises", "raised", "go", "mean", "set"}:
             near.append(Site(one.clause, locks=(about.value,), claim=(low, high), words=[about.words, one.words], first=about.first))
             continue  # "a fast mutex raises to DISPATCH_LEVEL" says something of the lock
-        asking = clause_asks(reading, one.clause) and not in_subordinate(reading, one.first)
+        asking = clause_asks(reading, one.clause) and not in_subordinate(reading, one.first) or is_tagged(reading, one.last)
         if target is None and claim and asking:
             continue  # "does it come in at DISPATCH_LEVEL?" asks, it places nothing
         if target is None:
             near.append(Site(one.clause, lowest=low, highest=high, words=[one.words], first=one.first))
-        elif claim and target.routine and asking:
-            continue  # "guaranteed passive?" asks
+        elif (claim or is_tagged(reading, one.last)) and target.routine and asking:
+            continue  # "guaranteed passive?", "so it is passive, right?" ask
         elif claim and target.routine:
             target.claim = (low, high)
             target.words.append(one.words)
@@ -87,6 +89,13 @@ def add_levels(reading: Reading, by_clause: dict[int, list[Site]]) -> None:
             target.lowest, target.highest = low, high
             target.apart = bool(target.routine) and not told_there(reading, target, one.first)
             target.words.append(one.words)
+
+
+def is_tagged(reading: Reading, last: int) -> bool:
+    """Whether a conclusion ends with a question: `so it is passive, right?`; a level told with `at` is told all the same."""
+    after = [token.word for token in reading.tokens[last + 1 : last + 4]]
+    leading = {token.word for token in reading.tokens[max(0, last - 3) : last]}
+    return after[:1] == [","] and after[1:2] != [] and after[1] in TAGS and after[2:3] == ["?"] and "is" in leading and "at" not in leading
 
 
 def told_there(reading: Reading, site: Site, at: int) -> bool:
