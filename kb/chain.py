@@ -22,7 +22,13 @@ PASSAGES = 6  # passages retrieved for one answer
 
 def memory_of(uses: Sequence[Mapping[str, str | tuple[str, ...]]]) -> tuple[Mapping[str, str | tuple[str, ...]], ...]:
     """What pasted code does with memory, for the next question of the conversation; its pool is what may change then."""
-    return tuple({name: value for name, value in use.items() if name != "memory.pool"} for use in uses if use.get("act") in MEMORY_ACTS)
+    return tuple({name: value for name, value in use.items() if name not in ("memory.pool", "apcs")} for use in uses if use.get("act") in MEMORY_ACTS)
+
+
+def calls_of(uses: Sequence[Mapping[str, str | tuple[str, ...]]], reader: Reader) -> tuple[Mapping[str, str | tuple[str, ...]], ...]:
+    """What pasted code calls, the taking and leaving of locks aside, for the next question of the conversation."""
+    locks = {*reader.vocabulary.acquirers, *reader.vocabulary.releasers}
+    return tuple({name: value for name, value in use.items() if name != "apcs"} for use in uses if use.get("act") == "call" and str(use.get("ddi", "")).lower() not in locks)
 
 
 class Assistant:
@@ -129,7 +135,7 @@ class Assistant:
             reviewed = review("\n\n".join(question.snippets), question.places, self.knowledge)
             outcome = "forbidden" if reviewed.findings else "allowed" if reviewed.uses else "none"
             steps = tuple(dict.fromkeys(step for finding in reviewed.findings for step in finding.steps))
-            question = replace(question, memory=memory_of(reviewed.uses) or question.memory)
+            question = replace(question, memory=memory_of(reviewed.uses) or question.memory, pasted=calls_of(reviewed.uses, self.reader))
             verdict = Verdict(outcome=outcome, pool=reviewed.pool, derivation=steps)
             limits = [finding.limit for finding in reviewed.findings]
             if limits and limits[0] is not None and reviewed.pool == "n/a" and all(limits):  # all that is wrong is where something is called

@@ -78,7 +78,8 @@ def states_part(part: str, others: list[str], stems: list[str]) -> bool:
     rivals = [other for other in others if bool(re.search(r"\b(not|no)\b", other)) == negative]
     shared = set().union(*(condition_words(other)[1] for other in rivals)) if rivals else set()
     own = (names or content) - shared
-    hit = bool(names) and names <= said or not names and bool(own & said) and len(content & said) >= 0.6 * len(content)
+    telling = own <= said and any(len(word) >= FAMILY for word in own)  # `contiguous?` says all that `contiguous memory` has of its own
+    hit = bool(names) and names <= said or not names and bool(own & said) and (len(content & said) >= 0.6 * len(content) or telling)
     return hit and bool(own) and negative == near_negation(stems, own)
 
 

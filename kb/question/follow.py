@@ -41,6 +41,9 @@ def is_follow_up(question: Question, reading: Reading) -> bool:
         return False
     if any(first == 0 for _, first, _ in cues) or cues and len(reading.tokens) <= LONG:
         return True
+    raising = {first for _, first, _ in reading.cues("raising")}
+    if calls_in(reading) and len(reading.tokens) <= SHORT and all(one.first in raising and not is_asked(reading, one) for one in calls_in(reading)):
+        return True  # "raise with KeRaiseIrql(DISPATCH_LEVEL) first"
     handed = question.kind == "object_storage" and calls_in(reading) and any(use.get("act") == "touch" for use in question.uses)
     if handed and len(reading.tokens) <= SHORT:
         return True  # "the context I give IoQueueWorkItem": filled where the call is made, which was said before
@@ -178,8 +181,9 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
     Returns:
         The question itself when it stands alone, else one whose uses hold the earlier facts, replaced where the text says otherwise.
     """
-    if earlier.snippets and not earlier.uses and earlier.memory:
-        earlier = replace(earlier, uses=earlier.memory, kind="decision")  # what the code that was pasted does with its memory
+    if earlier.snippets and not earlier.uses and (earlier.memory or earlier.pasted):  # what the code that was pasted does
+        named = tuple(str(use["ddi"]) for use in earlier.pasted)
+        earlier = replace(earlier, uses=earlier.memory or earlier.pasted, kind="decision" if earlier.memory else "api_irql", ddis=named if not earlier.memory else earlier.ddis)
     leaning = any(first == 0 for _, first, _ in reading.cues("follow_up"))
     bare = bare_values(reading, earlier)
     again = {"tell_more": bool(reading.cues("tell_more")), "say_again": bool(reading.cues("say_again"))}
@@ -230,7 +234,7 @@ def carry(question: Question, reading: Reading, sites: list[Site], earlier: Ques
             use.pop("condition", None)  # "the post version of that routine" is another routine
         if "condition" in use and other_argument(reading, earlier) and not any("condition" in one for one in question.uses):
             del use["condition"]
-        said = said_condition(reading, str(use["ddi"])) if use.get("act") == "call" and "condition" not in use else ""
+        said = said_condition(reading, str(use["ddi"])) if use.get("act") == "call" else ""
         if said:
             use["condition"] = said
     rows = tuple(dict.fromkeys((*question.rows, *earlier.rows)))
@@ -310,8 +314,10 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     if reading.cues("reversed") and len(memory_uses) == 2 and not place and not subject:
         one, two = memory_uses
         return [{**place_of(two), "act": one["act"]}, {**place_of(one), "act": two["act"]}], earlier.kind, names_of(before)
+    held_names = {one.first for one in reading.rows("locks")}
+    others = [one for one in reading.rows("objects") if one.first not in held_names]
     parts = {"entry", "block", "element", "node", "record", "item"} & {token.word for token in reading.tokens}
-    if parts and earlier.kind == "object_storage" and before and all(use.get("act") == "store" for use in before) and not calls_in(reading) and not reading.rows("objects")[:1]:
+    if parts and earlier.kind == "object_storage" and before and all(use.get("act") == "store" for use in before) and not calls_in(reading) and not others:
         return [{"act": "touch", **site} for site in place or [{}]], "decision", []  # "and the entries?" after the head of a list
     other = other_call(reading, earlier)
     named_linux = [row for row in question.rows if row[0] == "linux" and row not in earlier.rows]
@@ -355,7 +361,8 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     words = {token.word for token in reading.tokens}
     gone = lock_is_gone(reading, earlier)
     if (gone or {"without", "no"} & words and "lock" in words and not named) and any("lock" in use for use in before):
-        return [{name: value for name, value in use.items() if name != "lock"} for use in before], earlier.kind, names_of(before)
+        level_here: Use = {name: value for site in place for name, value in site.items() if name != "lock"}
+        return [{**{name: value for name, value in use.items() if name != "lock"}, **level_here} for use in before], earlier.kind, names_of(before)
     kin = kindred_object(reading, earlier)
     if kin and not calls_in(reading):
         memory = [{"act": acts_said(reading)[0] if acts_said(reading) else "touch", **site} for site in place]

@@ -61,6 +61,8 @@ class Question:
     """What the conversation was about, while this question is about something else altogether."""
     before: Question | None = None
     """The question before this one, to go back to when what came after it is taken back."""
+    pasted: tuple[Mapping[str, str | tuple[str, ...]], ...] = ()
+    """What pasted code calls."""
     memory: tuple[Mapping[str, str | tuple[str, ...]], ...] = ()
     """The last uses of memory that the conversation spoke of."""
 
