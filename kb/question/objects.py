@@ -14,6 +14,7 @@ from kb.terms import Row
 BEGINNING = 5  # words in which a text names the thing it asks about
 ARGUMENT_NEAR = 6  # words between a call and an argument of it
 HOLDERS = {"struct", "structure", "block", "record", "context"}
+ALLOCATED_BY = {"with", "by", "from", "using", "via", "through"}
 POINTING = {"point", "points", "pointed", "pointing", "refer", "refers", "reference", "references"}
 LINKED_LENGTH = 34  # words up to which an object named beside a routine that takes it is what the question is about
 
@@ -86,6 +87,10 @@ def allocated_objects(reading: Reading) -> list[str]:
         row = reading.terms.row("objects", one.value)
         if row is not None and (one.words.isupper() or "_" in one.words) and any(call.value in (row.more.get("ddis") or ()) and 0 < one.first - call.last <= ARGUMENT_NEAR for call in calls):
             told.append(one.value)
+            continue
+        after = next((at for at in range(one.last + 1, min(one.last + 1 + ARGUMENT_NEAR, len(reading.tokens))) if reading.tokens[at].word in ALLOCATED_BY), 0)
+        if "_" in one.words and after and any(row.first == after + 1 and row.clause == one.clause for row in reading.rows("allocators")):
+            told.append(one.value)  # "I build the RTL_QUERY_REGISTRY_TABLE dynamically with ExAllocatePool2(POOL_FLAG_PAGED, ...)"
     return list(dict.fromkeys(told))
 
 
