@@ -72,7 +72,7 @@ def implied_objects(reading: Reading) -> list[Mention]:
     found = []
     for one in calls_in(reading):
         for row in reading.terms.tables.get("objects", {}).values():
-            if one.value in (row.more.get("ddis") or ()) and ("context" in row.id and words & {"context", "ctx"} or "Init" in one.value):
+            if one.value in documented(reading, row, "ddis") and ("context" in row.id and words & {"context", "ctx"} or "Init" in one.value):
                 found.append(replace(one, kind="row", table="objects", value=row.id))
     return found or called_objects(reading)
 
@@ -101,8 +101,14 @@ def called_objects(reading: Reading) -> list[Mention]:
     asked -= {at for at in asked if POINTING & {token.word for token in reading.tokens[at + 1 : at + 4]}}  # "may the text that the entry points to be paged?"
     words = {reading.tokens[at].word for at in asked}
     rows = [row for row in reading.terms.tables.get("objects", {}).values() if words & {singular(part) for part in row.more.get("parts") or ()}]
-    found = {row.id: replace(one, kind="row", table="objects", value=row.id) for one in reversed(calls_in(reading)) for row in rows if one.value in (row.more.get("called") or ())}
+    found = {row.id: replace(one, kind="row", table="objects", value=row.id) for one in reversed(calls_in(reading)) for row in rows if one.value in documented(reading, row, "called")}
     return list(found.values())
+
+
+def documented(reading: Reading, row: Row, column: str) -> set[str]:
+    """The names in a column of routines, as their pages call them: a dispatch table's function is documented by its type."""
+    names = [str(name) for name in row.more.get(column) or ()]
+    return {ddi.name if (ddi := reading.ddi_table.find(name)) is not None else name for name in names}
 
 
 def place_is_alternative(reading: Reading) -> bool:

@@ -46,6 +46,10 @@ class Reading:
         doing = [first for key, first, _ in self.cues("acts") if key in ("allocate", "touch", "free")]
         past = [(first, last) for _, first, last in self.cues("used_to")]
         self.mentions, self.gone, self.successors = changed(scoped(found, self.numbers, negations, self.tokens, doing), self.numbers, self.tokens, past)
+        routines = [one for one in self.mentions if one.kind == "row" and one.table == "routines"]
+        self.cue_cache["acts"] = [  # the words of a routine's name do nothing: "my post create callback"
+            (key, first, last) for key, first, last in self.cues("acts") if not any(one.first <= first and last <= one.last for one in routines)
+        ]
         named = [one.value for one in self.mentions if one.kind == "row" and one.table == "bugchecks"]
         self.bugcheck = read_bugcheck(text, named, self.terms)
 
