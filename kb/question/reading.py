@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kb.question.bystanders import asides, other_parts, quotations, without
+from kb.question.bystanders import asides, hearsay, other_parts, quotations, without
 from kb.question.changes import changed
 from kb.question.clauses import clauses, scoped
 from kb.question.codes import read_bugcheck
@@ -69,10 +69,15 @@ class Reading:
 
     def _about(self, prose: str, tokens: list[Token]) -> list[Token]:
         """The words about the code and memory asked about: without what others are quoted as saying and what is said of other things."""
+
+        def cued(group: str) -> list[tuple[int, int]]:
+            return [(first, last) for _, first, last in self.vocabulary.cues(group, tokens)]
+
         spans = [
-            *quotations(prose, tokens, [(first, last) for _, first, last in self.vocabulary.cues("speaking", tokens)]),
-            *asides(tokens, [(first, last) for _, first, last in self.vocabulary.cues("aside", tokens)]),
-            *other_parts(tokens, [(first, last) for _, first, last in self.vocabulary.cues("other_part", tokens)]),
+            *quotations(prose, tokens, cued("speaking")),
+            *hearsay(tokens, cued("opinion_of"), cued("speaking"), cued("judging")),
+            *asides(tokens, cued("aside")),
+            *other_parts(tokens, cued("other_part")),
         ]
         left, taken = without(tokens, spans, self._asks) if spans else (tokens, [])
         quoted = [token for first, last in taken for token in tokens[first : last + 1]]
