@@ -101,10 +101,11 @@ def kind_of(reading: Reading) -> str:
     if routines and has(reading, "callback_level") and not (pools or pool_question):
         return "context"
     linked = [row for row in object_rows(reading) if any(one.value in documented(reading, row, "ddis") for one in calls)]
+    offered = bool(linked and pools) and any(one.first <= 1 and one.value in {row.id for row in linked} for one in reading.rows("objects"))  # "EX_PUSH_LOCK for X in a paged context: ok?"
     if (
         linked
         and not why
-        and not legal
+        and (not legal or offered)
         and (
             pools
             or pool_question
