@@ -114,6 +114,9 @@ def only_registers(reading: Reading, mention: Mention) -> bool:
     followed = place is not None and not any(word in stop for word in head[:place])
     if before & {"registered", "register", "set", "hooked"} and registered_by(reading, mention):
         return True
+    asked = any(first <= mention.first <= last and reading.tokens[last].text == "?" for first, last in sentences(reading.tokens))
+    if not asked and mention.first and reading.tokens[mention.first - 1].word in ("we", "i") and registered_by(reading, mention):
+        return True  # "we ExRegisterCallback on an object of theirs": the name is the verb
     return (followed or bool(before & {"registered", "register"})) and bool(reading.rows("routines") or followed)
 
 
