@@ -33,9 +33,10 @@ class Reading:
         prose, self.snippets = apart(text.translate(QUOTES))
         self.aside: tuple[str, ...] = ()
         self.quoted_pool = False
-        self.tokens = self._about(prose, self._begun(vocabulary.corrected(tokenize(prose))))
-        if alone and self.tokens and not self.snippets and not any(token.text in "?" for token in self.tokens):
-            self.tokens.append(Token("?", "?", len(prose), len(prose)))
+        tokens = self._begun(vocabulary.corrected(tokenize(prose)))
+        if alone and tokens and not self.snippets and not any(token.text in "?" for token in tokens):
+            tokens.append(Token("?", "?", len(prose), len(prose)))
+        self.tokens = self._about(prose, tokens)
         self.numbers = clauses(self.tokens)
         self.cue_cache: dict[str, list[tuple[str, int, int]]] = {}
         negations = [(first, last) for _, first, last in self.cues("negation")]

@@ -133,8 +133,8 @@ def unknown_caller(reading: Reading) -> bool:
             continue
         words = [token.word for token in reading.tokens[first : last + 1]]
         asked = {after for word, after in zip(words, words[1:], strict=False) if word in ("which", "what")}
-        runs = any(first <= at <= last for key, at, _ in reading.cues("acts") if key in ("call", "touch", "free")) or {"run", "runs", "come", "comes"} & set(words)
-        runs = runs or {"from", "where"} <= set(words)  # "I don't know from where they notify"
+        runs: bool | set[str] = any(first <= at <= last for key, at, _ in reading.cues("acts") if key in ("call", "touch", "free")) or {"run", "runs", "come", "comes"} & set(words)
+        runs = bool(runs) or {"from", "where"} <= set(words)  # "I don't know from where they notify"
         if runs and ({"who", "where", "whom"} & set(words) or asked & PLACE_WORDS):
             return True
     return False
