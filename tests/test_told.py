@@ -12,6 +12,10 @@ POOLS = [
     ("My work item reads a paged table. A colleague claims it must be nonpaged because timers run at DISPATCH_LEVEL, is he right?", "paged_ok"),
     ("My work item allocates the table. Our hardware team says the DPC reads it. Which pool?", "nonpaged_required"),
     ("Our reviewer says a DPC may touch paged pool. true?", "nonpaged_required"),
+    # a documented level holds whoever triggers the routine; a lock or a routine at its caller's level is another thing
+    ("My work item reads a paged table. But the DPC calls IoQueueWorkItem(w, f, q, c) at dispatch - does that drag the work item up to dispatch too?", "paged_ok"),
+    ("My callback-object routine reads a paged table. But the DPC calls ExNotifyCallback at dispatch - does that drag my callback up to dispatch too?", "nonpaged_required"),
+    ("My work item reads a paged table. But it calls KeAcquireSpinLock around it - does that raise it to dispatch?", "nonpaged_required"),
     # a question about a kind is no place
     ("KMDF timer with ExecutionLevel = WdfExecutionLevelPassive. may EvtTimerFunc use paged pool data or is a timer a dpc no matter what", "paged_ok"),
     ("May my work item use paged pool data or is it run by a dpc? The DPC reads the data.", "nonpaged_required"),

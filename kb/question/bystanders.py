@@ -13,6 +13,8 @@ FEWEST = 4  # words of a quotation; less is a name or a value
 SAYING_NEAR = 3  # words from who speaks to the verb
 TAG = 4  # words of a question that is tagged on: `..., is he right?`
 SPEAKER_NEAR = 14  # words before a quotation in which its speaker is named
+TRIGGERS = ("calls", "invokes", "triggers", "fires")
+DRAGS = {"drag", "pull", "bring", "lift", "raise", "push", "force", "elevate", "inherit"}
 ENDS = (".", "?", "!", ";")
 
 
@@ -63,6 +65,30 @@ def hearsay(tokens: Sequence[Token], speakers: Sequence[tuple[int, int]], speaki
             if any(verb < at <= stop for at, _ in judging):
                 found.append((first, stop if tokens[stop].text not in ENDS else stop - 1))
                 break
+    return found
+
+
+def consequences(tokens: Sequence[Token], callers: Sequence[int], calls: Sequence[int]) -> list[tuple[int, int]]:
+    """
+    Sentences that tell who triggers the routine asked about, and ask whether its level follows: `But the DPC calls X at DISPATCH_LEVEL - does that drag Y up?`.
+
+    A routine whose level is documented has that level whoever makes the system call it.
+
+    Args:
+        tokens: The words.
+        callers: Last tokens of the routines named.
+        calls: First tokens of the documented routines named.
+
+    Returns:
+        First and last token of each such sentence, the first of the text left out: it tells where all of this is.
+    """
+    found = []
+    for start, end in sentences(tokens)[1:]:
+        told = [at for at in callers if start < at < end - 2 and tokens[at + 1].text.lower() in TRIGGERS and at + 2 in calls]
+        after = [token.word for token in tokens[told[0] : end]] if told else []
+        follows = [word for word, then in zip(after, after[1:], strict=False) if word in ("doe", "does", "would", "will") and then in ("that", "this", "it")]
+        if follows and set(after) & DRAGS and tokens[end].text == "?":
+            found.append((start, end))
     return found
 
 

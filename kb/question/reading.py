@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kb.question.bystanders import asides, hearsay, other_parts, quotations, without
+from kb.question.bystanders import asides, consequences, hearsay, other_parts, quotations, without
 from kb.question.changes import changed
 from kb.question.clauses import clauses, scoped
 from kb.question.codes import read_bugcheck
@@ -79,12 +79,26 @@ class Reading:
             *hearsay(tokens, cued("opinion_of"), cued("speaking"), cued("judging")),
             *asides(tokens, cued("aside")),
             *other_parts(tokens, cued("other_part")),
+            *self._triggers(tokens),
         ]
         left, taken = without(tokens, spans, self._asks) if spans else (tokens, [])
         quoted = [token for first, last in taken for token in tokens[first : last + 1]]
         self.quoted_pool = any(one.table in ("memory.pool", "pool_arguments") for one in self.vocabulary.find(quoted)) or any(self.vocabulary.cues("pool_word", quoted))
         self.aside = tuple(" ".join(prose[tokens[first].start : tokens[last].end].split()).strip("'\"") for first, last in taken)
         return left
+
+    def _triggers(self, tokens: list[Token]) -> list[tuple[int, int]]:
+        """Sentences about who triggers a routine of a documented level; not where a lock is taken, nor for a routine that runs at its caller's level."""
+        found = self.vocabulary.find(tokens)
+        named = [one for one in found if one.kind == "row" and one.table == "routines"]
+        calls = [one.first for one in found if one.kind == "ddi" and one.value.lower() not in self.vocabulary.acquirers]
+        spans = []
+        for first, last in consequences(tokens, [one.last for one in named], calls):
+            outside = [self.terms.row("routines", one.value) for one in named if not first <= one.first <= last]
+            locked = any(one.table == "locks" and first <= one.first <= last for one in found)
+            if outside and not locked and all(row is not None and row.more.get("level") != "caller" for row in outside):
+                spans.append((first, last))
+        return spans
 
     def _asks(self, tokens: list[Token]) -> bool:
         """Whether words still name a place, and memory or a call."""
