@@ -10,7 +10,11 @@ from kb.question.words import Token
 QUOTED = re.compile(r"(?<!\w)(['\"\u2018\u201c])(?=\S)((?:(?!\1)[^\n]|(?<=\w)'(?=\w)){16,400}?)(?<=\S)['\"\u2019\u201d](?!\w)")
 CODE = re.compile(r"[;{}=]|->|\w\(\w*[,)]")
 FEWEST = 4  # words of a quotation; less is a name or a value
+SAYING_NEAR = 3  # words from who speaks to the verb
+TAG = 4  # words of a question that is tagged on: `..., is he right?`
 SPEAKER_NEAR = 14  # words before a quotation in which its speaker is named
+TRIGGERS = ("calls", "invokes", "triggers", "fires")
+DRAGS = {"drag", "pull", "bring", "lift", "raise", "push", "force", "elevate", "inherit"}
 ENDS = (".", "?", "!", ";")
 
 
@@ -31,6 +35,60 @@ def quotations(prose: str, tokens: Sequence[Token], speaking: Sequence[tuple[int
         inside = [at for at, token in enumerate(tokens) if quoted.start() < token.start < quoted.end()]
         if len(inside) >= FEWEST and not CODE.search(quoted.group(2)) and any(0 < inside[0] - last <= SPEAKER_NEAR for _, last in speaking):
             found.append((inside[0], inside[-1]))
+    return found
+
+
+def hearsay(tokens: Sequence[Token], speakers: Sequence[tuple[int, int]], speaking: Sequence[tuple[int, int]], judging: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """
+    Opinions of others that are told without quotation marks: `our lint says cleanup callbacks may be at dispatch, so the free is a bug`.
+
+    What somebody merely reports (`our hardware team says the ISR reads it`) is a fact like any other; an opinion has a word that judges.
+
+    Args:
+        tokens: The words.
+        speakers: First and last tokens of those whose word is only an opinion; not documentation.
+        speaking: First and last tokens of the cues that somebody speaks.
+        judging: First and last tokens of the words that judge.
+
+    Returns:
+        First and last token of each, from who speaks to the end of the sentence, to `but`, or to a short question that is tagged on.
+    """
+    found = []
+    for start, end in sentences(tokens):
+        for first, last in speakers:
+            verb = next((at for at, _ in speaking if start <= first and last < at <= min(last + SAYING_NEAR, end) and not any(one[0] == at for one in speakers)), 0)
+            if not verb:
+                continue
+            stop = next((at - 1 for at in range(verb, end) if tokens[at].word in ("but", "however", "though") or tokens[at].text in ENDS), end)
+            if stop == end and tokens[end].text == "?":
+                stop = next((at - 1 for at in range(end, verb, -1) if tokens[at].text in ",:" and end - at - 1 <= TAG), verb)
+            if any(verb < at <= stop for at, _ in judging):
+                found.append((first, stop if tokens[stop].text not in ENDS else stop - 1))
+                break
+    return found
+
+
+def consequences(tokens: Sequence[Token], callers: Sequence[int], calls: Sequence[int]) -> list[tuple[int, int]]:
+    """
+    Sentences that tell who triggers the routine asked about, and ask whether its level follows: `But the DPC calls X at DISPATCH_LEVEL - does that drag Y up?`.
+
+    A routine whose level is documented has that level whoever makes the system call it.
+
+    Args:
+        tokens: The words.
+        callers: Last tokens of the routines named.
+        calls: First tokens of the documented routines named.
+
+    Returns:
+        First and last token of each such sentence, the first of the text left out: it tells where all of this is.
+    """
+    found = []
+    for start, end in sentences(tokens)[1:]:
+        told = [at for at in callers if start < at < end - 2 and tokens[at + 1].text.lower() in TRIGGERS and at + 2 in calls]
+        after = [token.word for token in tokens[told[0] : end]] if told else []
+        follows = [word for word, then in zip(after, after[1:], strict=False) if word in ("doe", "does", "would", "will") and then in ("that", "this", "it")]
+        if follows and set(after) & DRAGS and tokens[end].text == "?":
+            found.append((start, end))
     return found
 
 

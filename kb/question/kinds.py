@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kb.question.bystanders import sentences
 from kb.question.calls import acts_of, calls_in, is_asked, sentence_asks
-from kb.question.objects import implied_objects, is_embedded, object_rows, stored_objects
+from kb.question.objects import documented, implied_objects, is_embedded, object_rows, stored_objects
 from kb.question.reading import Reading
 from kb.question.records import MEMORY_ACTS
 from kb.question.routines import registered_by, routine_mentions
@@ -102,11 +102,12 @@ def kind_of(reading: Reading) -> str:
     )
     if routines and has(reading, "callback_level") and not (pools or pool_question):
         return "context"
-    linked = [row for row in object_rows(reading) if any(one.value in (row.more.get("ddis") or ()) for one in calls)]
+    linked = [row for row in object_rows(reading) if any(one.value in documented(reading, row, "ddis") for one in calls)]
+    offered = bool(linked and pools) and any(one.first <= 1 and one.value in {row.id for row in linked} for one in reading.rows("objects"))  # "EX_PUSH_LOCK for X in a paged context: ok?"
     if (
         linked
         and not why
-        and not legal
+        and (not legal or offered)
         and (
             pools
             or pool_question

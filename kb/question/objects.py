@@ -14,6 +14,7 @@ from kb.terms import Row
 BEGINNING = 5  # words in which a text names the thing it asks about
 ARGUMENT_NEAR = 6  # words between a call and an argument of it
 HOLDERS = {"struct", "structure", "block", "record", "context"}
+ALLOCATED_BY = {"with", "by", "from", "using", "via", "through"}
 POINTING = {"point", "points", "pointed", "pointing", "refer", "refers", "reference", "references"}
 LINKED_LENGTH = 34  # words up to which an object named beside a routine that takes it is what the question is about
 
@@ -71,7 +72,7 @@ def implied_objects(reading: Reading) -> list[Mention]:
     found = []
     for one in calls_in(reading):
         for row in reading.terms.tables.get("objects", {}).values():
-            if one.value in (row.more.get("ddis") or ()) and ("context" in row.id and words & {"context", "ctx"} or "Init" in one.value and not words & {"entry", "element", "block"}):
+            if one.value in documented(reading, row, "ddis") and ("context" in row.id and words & {"context", "ctx"} or "Init" in one.value and not words & {"entry", "element", "block"}):
                 found.append(replace(one, kind="row", table="objects", value=row.id))
     return found or called_objects(reading)
 
@@ -86,6 +87,10 @@ def allocated_objects(reading: Reading) -> list[str]:
         row = reading.terms.row("objects", one.value)
         if row is not None and (one.words.isupper() or "_" in one.words) and any(call.value in (row.more.get("ddis") or ()) and 0 < one.first - call.last <= ARGUMENT_NEAR for call in calls):
             told.append(one.value)
+            continue
+        after = next((at for at in range(one.last + 1, min(one.last + 1 + ARGUMENT_NEAR, len(reading.tokens))) if reading.tokens[at].word in ALLOCATED_BY), 0)
+        if "_" in one.words and after and any(row.first == after + 1 and row.clause == one.clause for row in reading.rows("allocators")):
+            told.append(one.value)  # "I build the RTL_QUERY_REGISTRY_TABLE dynamically with ExAllocatePool2(POOL_FLAG_PAGED, ...)"
     return list(dict.fromkeys(told))
 
 
@@ -96,8 +101,14 @@ def called_objects(reading: Reading) -> list[Mention]:
     asked -= {at for at in asked if POINTING & {token.word for token in reading.tokens[at + 1 : at + 4]}}  # "may the text that the entry points to be paged?"
     words = {reading.tokens[at].word for at in asked}
     rows = [row for row in reading.terms.tables.get("objects", {}).values() if words & {singular(part) for part in row.more.get("parts") or ()}]
-    found = {row.id: replace(one, kind="row", table="objects", value=row.id) for one in reversed(calls_in(reading)) for row in rows if one.value in (row.more.get("called") or ())}
+    found = {row.id: replace(one, kind="row", table="objects", value=row.id) for one in reversed(calls_in(reading)) for row in rows if one.value in documented(reading, row, "called")}
     return list(found.values())
+
+
+def documented(reading: Reading, row: Row, column: str) -> set[str]:
+    """The names in a column of routines, as their pages call them: a dispatch table's function is documented by its type."""
+    names = [str(name) for name in row.more.get(column) or ()]
+    return {ddi.name if (ddi := reading.ddi_table.find(name)) is not None else name for name in names}
 
 
 def place_is_alternative(reading: Reading) -> bool:

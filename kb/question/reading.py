@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kb.question.bystanders import asides, other_parts, quotations, without
+from kb.question.bystanders import asides, consequences, hearsay, other_parts, quotations, without
 from kb.question.changes import changed
 from kb.question.clauses import clauses, scoped
 from kb.question.codes import read_bugcheck
@@ -33,9 +33,10 @@ class Reading:
         prose, self.snippets = apart(text.translate(QUOTES))
         self.aside: tuple[str, ...] = ()
         self.quoted_pool = False
-        self.tokens = self._about(prose, self._begun(vocabulary.corrected(tokenize(prose))))
-        if alone and self.tokens and not self.snippets and not any(token.text in "?" for token in self.tokens):
-            self.tokens.append(Token("?", "?", len(prose), len(prose)))
+        tokens = self._begun(vocabulary.corrected(tokenize(prose)))
+        if alone and tokens and not self.snippets and not any(token.text in "?" for token in tokens):
+            tokens.append(Token("?", "?", len(prose), len(prose)))
+        self.tokens = self._about(prose, tokens)
         self.numbers = clauses(self.tokens)
         self.cue_cache: dict[str, list[tuple[str, int, int]]] = {}
         negations = [(first, last) for _, first, last in self.cues("negation")]
@@ -46,6 +47,10 @@ class Reading:
         doing = [first for key, first, _ in self.cues("acts") if key in ("allocate", "touch", "free")]
         past = [(first, last) for _, first, last in self.cues("used_to")]
         self.mentions, self.gone, self.successors = changed(scoped(found, self.numbers, negations, self.tokens, doing), self.numbers, self.tokens, past)
+        routines = [one for one in self.mentions if one.kind == "row" and one.table == "routines"]
+        self.cue_cache["acts"] = [  # the words of a routine's name do nothing: "my post create callback"
+            (key, first, last) for key, first, last in self.cues("acts") if not any(one.first <= first and last <= one.last for one in routines)
+        ]
         named = [one.value for one in self.mentions if one.kind == "row" and one.table == "bugchecks"]
         self.bugcheck = read_bugcheck(text, named, self.terms)
 
@@ -65,16 +70,35 @@ class Reading:
 
     def _about(self, prose: str, tokens: list[Token]) -> list[Token]:
         """The words about the code and memory asked about: without what others are quoted as saying and what is said of other things."""
+
+        def cued(group: str) -> list[tuple[int, int]]:
+            return [(first, last) for _, first, last in self.vocabulary.cues(group, tokens)]
+
         spans = [
-            *quotations(prose, tokens, [(first, last) for _, first, last in self.vocabulary.cues("speaking", tokens)]),
-            *asides(tokens, [(first, last) for _, first, last in self.vocabulary.cues("aside", tokens)]),
-            *other_parts(tokens, [(first, last) for _, first, last in self.vocabulary.cues("other_part", tokens)]),
+            *quotations(prose, tokens, cued("speaking")),
+            *hearsay(tokens, cued("opinion_of"), cued("speaking"), cued("judging")),
+            *asides(tokens, cued("aside")),
+            *other_parts(tokens, cued("other_part")),
+            *self._triggers(tokens),
         ]
         left, taken = without(tokens, spans, self._asks) if spans else (tokens, [])
         quoted = [token for first, last in taken for token in tokens[first : last + 1]]
         self.quoted_pool = any(one.table in ("memory.pool", "pool_arguments") for one in self.vocabulary.find(quoted)) or any(self.vocabulary.cues("pool_word", quoted))
         self.aside = tuple(" ".join(prose[tokens[first].start : tokens[last].end].split()).strip("'\"") for first, last in taken)
         return left
+
+    def _triggers(self, tokens: list[Token]) -> list[tuple[int, int]]:
+        """Sentences about who triggers a routine of a documented level; not where a lock is taken, nor for a routine that runs at its caller's level."""
+        found = self.vocabulary.find(tokens)
+        named = [one for one in found if one.kind == "row" and one.table == "routines"]
+        calls = [one.first for one in found if one.kind == "ddi" and one.value.lower() not in self.vocabulary.acquirers]
+        spans = []
+        for first, last in consequences(tokens, [one.last for one in named], calls):
+            outside = [self.terms.row("routines", one.value) for one in named if not first <= one.first <= last]
+            locked = any(one.table == "locks" and first <= one.first <= last for one in found)
+            if outside and not locked and all(row is not None and row.more.get("level") != "caller" for row in outside):
+                spans.append((first, last))
+        return spans
 
     def _asks(self, tokens: list[Token]) -> bool:
         """Whether words still name a place, and memory or a call."""

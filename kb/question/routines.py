@@ -11,6 +11,7 @@ from kb.question.words import Mention
 
 CALLBACK_WORDS = ("thread", "callback", "routine", "handler", "completion", "function", "notification", "worker")
 PLACE_WORDS = {"routine", "thread", "context", "callback", "irql", "level", "function", "path", "caller", "driver"}
+ASKED_NEAR = 6  # words from `is` to the kind of routine that it asks for
 REQUEST_PREFIX = "IRP_MJ_"  # codes of requests; a minifilter's callbacks are named together with one
 REGISTERING = re.compile(
     r"Register|Init|Set\w*(?:Routine|Callback|Notify)|Connect|Queue|Async|AllocateTimer|RequestPowerIrp|Notif|IpiGeneric|CreateSystemThread|Synchroniz|WhenSafe|SetCompletion"
@@ -62,10 +63,16 @@ def routine_mentions(reading: Reading) -> list[Mention]:
 
 
 def classes(reading: Reading, mention: Mention, found: list[Mention]) -> bool:
-    """Whether a routine in the plural only says what kind of thing others are: `timers are DPCs though`, beside a routine that is named."""
+    """Whether a routine only says or asks what kind of thing others are: `timers are DPCs though`, `is a timer a DPC?`, beside a routine that is named."""
     before = [token.word for token in reading.tokens[max(0, mention.first - 3) : mention.first] if token.word not in ("all", "just", "only", "always", "really", "basically")]
     plural = reading.tokens[mention.last].text.lower().endswith("s") and reading.tokens[mention.last].word != reading.tokens[mention.last].text.lower()
-    return plural and before[-1:] == ["are"] and any(one.last < mention.first - 1 and one.value != mention.value for one in found)
+    if plural and before[-1:] == ["are"]:
+        return any(one.last < mention.first - 1 and one.value != mention.value for one in found)
+    verb = next((at for at in range(mention.first - 1, max(-1, mention.first - 1 - ASKED_NEAR), -1) if reading.tokens[at].word in ("is", "are", "isn't", "aren't", "ain't")), 0)
+    asked = verb > 0 and reading.tokens[verb - 1].word in ("or", "and", "but", "so", "then", ",", "?", ".", ";", ":", "(")
+    words = [token.word for token in reading.tokens[verb + 1 : mention.first]]
+    kind = words[-1:] in (["a"], ["an"]) and bool(set(words[:-1]) - {"a", "an", "the", "in", "from", "at", "on", "for"}) and not {"in", "from", "at", "on", "for"} & set(words)
+    return asked and kind and any(one.value != mention.value for one in found)
 
 
 def resumed(reading: Reading, mention: Mention) -> bool:
@@ -107,6 +114,9 @@ def only_registers(reading: Reading, mention: Mention) -> bool:
     followed = place is not None and not any(word in stop for word in head[:place])
     if before & {"registered", "register", "set", "hooked"} and registered_by(reading, mention):
         return True
+    asked = any(first <= mention.first <= last and reading.tokens[last].text == "?" for first, last in sentences(reading.tokens))
+    if not asked and mention.first and reading.tokens[mention.first - 1].word in ("we", "i") and registered_by(reading, mention):
+        return True  # "we ExRegisterCallback on an object of theirs": the name is the verb
     return (followed or bool(before & {"registered", "register"})) and bool(reading.rows("routines") or followed)
 
 
@@ -123,7 +133,8 @@ def unknown_caller(reading: Reading) -> bool:
             continue
         words = [token.word for token in reading.tokens[first : last + 1]]
         asked = {after for word, after in zip(words, words[1:], strict=False) if word in ("which", "what")}
-        runs = any(first <= at <= last for key, at, _ in reading.cues("acts") if key in ("call", "touch", "free")) or {"run", "runs", "come", "comes"} & set(words)
+        runs: bool | set[str] = any(first <= at <= last for key, at, _ in reading.cues("acts") if key in ("call", "touch", "free")) or {"run", "runs", "come", "comes"} & set(words)
+        runs = bool(runs) or {"from", "where"} <= set(words)  # "I don't know from where they notify"
         if runs and ({"who", "where", "whom"} & set(words) or asked & PLACE_WORDS):
             return True
     return False
