@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kb.question.bystanders import sentences
 from kb.question.calls import acts_of, calls_in, is_asked, sentence_asks
 from kb.question.objects import documented, implied_objects, is_embedded, object_rows, stored_objects
@@ -29,7 +31,7 @@ def out_of_scope(reading: Reading) -> str:
     topics = [key for key, _, _ in reading.cues("out_of_scope")]
     if not topics:
         named = [one for one in reading.mentions if one.kind in ("ddi", "irql", "unknown_name") or one.kind == "row" or one.kind == "fact" and one.table != "windows"]
-        shaped = any("_" in token.text and token.text.isupper() for token in reading.tokens)  # a constant: code is spoken of
+        shaped = any("_" in token.text and token.text.isupper() or re.search(r"[a-z][A-Z]", token.text) for token in reading.tokens)  # a name: code is spoken of
         if not named and not shaped and not reading.cues("domain") and not reading.snippets and len(reading.tokens) > 3:
             return "small talk"
         return ""
