@@ -11,6 +11,9 @@ POOLS = [
     ("My work item frees a paged block. Our lint says work items may be at DISPATCH_LEVEL so the free is a bug. true?", "paged_ok"),
     ("My work item reads a paged table. A colleague claims it must be nonpaged because timers run at DISPATCH_LEVEL, is he right?", "paged_ok"),
     ("My work item allocates the table. Our hardware team says the DPC reads it. Which pool?", "nonpaged_required"),
+    ("My work item reads the table. A colleague claims it must be nonpaged because the DPC reads it too. Which pool?", "nonpaged_required"),
+    ("My work item reads the table. Our lead says it may also be called from the DPC. Which pool?", "nonpaged_required"),
+    ("My work item reads the table. Our lead says the same code may run in the DPC. Which pool?", "nonpaged_required"),
     ("Our reviewer says a DPC may touch paged pool. true?", "nonpaged_required"),
     # a documented level holds whoever triggers the routine; a lock or a routine at its caller's level is another thing
     ("My work item reads a paged table. But the DPC calls IoQueueWorkItem(w, f, q, c) at dispatch - does that drag the work item up to dispatch too?", "paged_ok"),

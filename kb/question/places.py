@@ -45,7 +45,8 @@ def routine_sites(reading: Reading, subjects: set[int]) -> dict[int, list[Site]]
         leading = {token.word for token in reading.tokens[max(0, one.first - 4) : one.first]}
         if "like" in {token.word for token in reading.tokens[max(0, one.first - 3) : one.first]} and by_clause:
             continue  # "dispatch like the reader's completion callback?" compares
-        if leading & {"since", "because"} and one.table == "routines" and reading.numbers[one.first] > 0 and by_clause:
+        doing = any(key in MEMORY_ACTS and 0 < first - one.last <= 2 for key, first, _ in reading.cues("acts"))  # "because the DPC reads it too" is a place
+        if leading & {"since", "because"} and not doing and one.table == "routines" and reading.numbers[one.first] > 0 and by_clause:
             continue  # "PASSIVE, since pofx uses worker threads" gives a reason, not a place
         if one.first in subjects or one.first - last <= 1:
             continue  # "WdfRequestSetCompletionRoutine CompletionRoutine" is one routine

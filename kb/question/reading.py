@@ -76,7 +76,7 @@ class Reading:
 
         spans = [
             *quotations(prose, tokens, cued("speaking")),
-            *hearsay(tokens, cued("opinion_of"), cued("speaking"), cued("judging")),
+            *(span for span in hearsay(tokens, cued("opinion_of"), cued("speaking"), cued("judging")) if not self._reports(tokens, span)),
             *asides(tokens, cued("aside")),
             *other_parts(tokens, cued("other_part")),
             *self._triggers(tokens),
@@ -86,6 +86,15 @@ class Reading:
         self.quoted_pool = any(one.table in ("memory.pool", "pool_arguments") for one in self.vocabulary.find(quoted)) or any(self.vocabulary.cues("pool_word", quoted))
         self.aside = tuple(" ".join(prose[tokens[first].start : tokens[last].end].split()).strip("'\"") for first, last in taken)
         return left
+
+    def _reports(self, tokens: list[Token], span: tuple[int, int]) -> bool:
+        """Whether an opinion also reports what happens in a place that is not named elsewhere: `claims it must be nonpaged since the DPC reads it`."""
+        first, last = span
+        places = [one for one in self.vocabulary.find(tokens) if one.kind == "row" and one.table in ("routines", "locks")]
+        known = {one.value for one in places if not first <= one.first <= last}
+        new = [one for one in places if first <= one.first <= last and one.value not in known]
+        own = any({token.word for token in tokens[max(0, one.first - 2) : one.first]} & {"the", "my", "our", "its", "this"} for one in new)  # not "timers run at DISPATCH_LEVEL"
+        return own or bool(new) and any(key in ("touch", "free", "allocate", "call") and first <= at <= last for key, at, _ in self.vocabulary.cues("acts", tokens))
 
     def _triggers(self, tokens: list[Token]) -> list[tuple[int, int]]:
         """Sentences about who triggers a routine of a documented level; not where a lock is taken, nor for a routine that runs at its caller's level."""
