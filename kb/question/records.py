@@ -9,6 +9,8 @@ from kb.question.codes import BugCheck
 
 Use = dict[str, "str | tuple[str, ...]"]
 MEMORY_ACTS = ("allocate", "touch", "free")
+PLACE_FACTS = ("routine", "irql.lowest", "irql.highest", "irql.apart", "lock", "claim.lowest", "claim.highest")
+SUBJECT_FACTS = ("ddi", "acquired", "object", "condition", "pool.argument")
 
 
 @dataclass(frozen=True)
