@@ -30,6 +30,8 @@ FACT_WORDS: Mapping[tuple[str, str], str] = {
     ("storport.model", "half"): r"half-duplex",
     ("storport.model", "full"): r"full-duplex",
     ("storport.model", "virtual"): r"(?<!non-)virtual miniport",
+    ("gpio.mapped", "true"): r"MemoryMappedController = 1",
+    ("gpio.mapped", "false"): r"MemoryMappedController flag is not set|MemoryMappedController = 0",
     ("ks.processing", "passive"): r"default IRQL = PASSIVE_LEVEL|do not specify this flag",
     ("ks.processing", "dispatch"): r"(?<!not )specif(y|ied) KS\w+_FLAG_DISPATCH",
     ("wait.timeout", "zero"): r"zero|Timeout",
