@@ -213,3 +213,23 @@ def test_the_facts_given_are_not_changed() -> None:
 def test_a_level_of_the_past_holds_on_an_old_windows_only(version: Facts, outcome: str, limit: str) -> None:
     judged = judge({**DPC, **version, "act": "call", "ddi": "MmFreeContiguousMemory"}, KNOWLEDGE)
     assert (judged.outcome, judged.facts["limit.highest"]) == (outcome, limit)
+
+
+@pytest.mark.parametrize(
+    ("ddi", "routine", "callable"),
+    [
+        ("KeReleaseSpinLock", "work-item", "yes"),
+        ("KeReleaseSpinLock", "isr", "no"),
+        ("ExReleaseFastMutex", "work-item", "yes"),
+        ("ExReleaseFastMutex", "dpc", "no"),
+        ("IoReleaseCancelSpinLock", "cancel-routine", "yes"),
+        ("KeReleaseSpinLockFromDpcLevel", "work-item", "no"),  # it does not say that the code raised its level
+        ("KeReleaseSpinLockFromDpcLevel", "dpc", "yes"),
+    ],
+)
+def test_a_lock_is_released_at_the_level_that_holding_it_forces(ddi: str, routine: str, callable: str) -> None:
+    assert decide([{"act": "call", "ddi": ddi, "routine": routine}], KNOWLEDGE).callable == callable
+
+
+def test_a_stated_level_counts_for_a_release_too() -> None:
+    assert decide([{"act": "call", "ddi": "KeReleaseSpinLock", **PASSIVE}], KNOWLEDGE).callable == "no"
