@@ -119,6 +119,7 @@ def told_apart() -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
                         (f"can I call {call} while I hold {HELD[at - 3]}?", f"and with {lock}?"),
                         (f"can I call {call} while I hold {HELD[at - 3]}?", f"sorry, it's {lock}"),
                         (f"is {call} allowed under {lock}",),
+                        (f"may I take {lock}?", f"and can I call {call} while holding it?"),
                     ],
                 )
             )

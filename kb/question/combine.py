@@ -14,6 +14,7 @@ from kb.question.routines import registered_by
 from kb.question.uses import linux_subject
 
 KEPT_ACTS = (*MEMORY_ACTS, "store")  # what a follow-up may ask of the same memory
+HOLDING = {"hold", "holding", "held", "under", "inside", "own", "owning", "with"}
 LIMITING = {"only", "exclusively", "solely", "purely"}
 
 
@@ -172,6 +173,9 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
         if stored:
             return [{"act": "store", "object": stored}], "object_storage", ["lock"]
     if subject:
+        still_held = taken_before(reading, before)
+        if still_held and not named:
+            subject = [{**use, "lock": (still_held,)} for use in subject]  # "and can I call ZwClose while holding it"
         made, kind, names = with_subject(question, reading, subject, [dict(use) for use in earlier.uses])
         if memory_before and any(of_memory(reading, use) for use in subject):  # "RtlSetBits from a DPC too": it touches the bitmap spoken of
             more = [{**{name: value for name, value in use.items() if name in PLACE_FACTS}, "act": "touch"} for use in made if of_memory(reading, use)]
@@ -212,6 +216,16 @@ def combine(question: Question, reading: Reading, sites: list[Site], earlier: Qu
     if question.windows and since and not question.ddis and reading.cues("exist"):
         return [{"act": "exist", "ddi": since, "windows": question.windows[0]}], kind, ["ddi"]
     return [dict(use) for use in question.uses], kind, []
+
+
+def taken_before(reading: Reading, before: list[Use]) -> str:
+    """The lock that `while holding it` means: the one that the question before was about taking."""
+    words = [token.word for token in reading.tokens]
+    held = any(word in HOLDING and {"it", "that", "this", "one"} & set(words[at + 1 : at + 3]) for at, word in enumerate(words))
+    if not held:
+        return ""
+    acquirers = reading.vocabulary.acquirers
+    return next((lock for use in reversed(before) if (lock := str(use.get("acquired") or acquirers.get(str(use.get("ddi", "")).lower(), "")))), "")
 
 
 def with_subject(question: Question, reading: Reading, subject: list[Use], before: list[Use]) -> tuple[list[Use], str, list[str]]:
