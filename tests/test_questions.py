@@ -76,7 +76,7 @@ FLOORS = {
     "holdout3/bugcheck": Floor(0.87, 0.87, 0, 0.99),
     "holdout3/code": Floor(0.99, 0.99, 0, 0.99),
     "holdout3/context": Floor(0.71, 0.82, 2, 0.89),
-    "holdout3/decision": Floor(0.82, 0.89, 2, 0.96),
+    "holdout3/decision": Floor(0.82, 0.89, 2, 0.93),
     "holdout3/dialogues": Floor(0.98, 0.98, 0, 0.87),
     "holdout3/howto": Floor(0.0, 0.0, 0, 0.49),
     "holdout3/linux": Floor(0.99, 0.99, 0, 0.89),

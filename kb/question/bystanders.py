@@ -129,6 +129,8 @@ def other_parts(tokens: Sequence[Token], cues: Sequence[tuple[int, int]]) -> lis
     Returns:
         First and last token of each such sentence: what is asked is named, is told of elsewhere, and is not that part.
     """
+    if not cues:
+        return []
     spans = sentences(tokens)
     asking = [span for span in spans if tokens[span[1]].text == "?"] or spans[-1:]  # without a question mark the last sentence asks
     asked = [token.word for start, end in asking for token in tokens[start : end + 1]]
@@ -136,8 +138,10 @@ def other_parts(tokens: Sequence[Token], cues: Sequence[tuple[int, int]]) -> lis
     found = []
     for first, last in spans:
         part = next((tokens[at - 1].word for at, _ in cues if first < at <= last), "")
+        if not part:
+            continue
         told = {token.word for start, end in spans if (start, end) not in ((first, last), *asking) for token in tokens[start : end + 1]}
-        if part and (first, last) not in asking and named & told and part not in asked:
+        if (first, last) not in asking and named & told and part not in asked:
             found.append((first, last))
     return found
 
