@@ -33,6 +33,7 @@ class Place:
 
     def settle(self) -> None:
         """Combine routine, stated level and locks; put `irql.lowest` and `irql.highest` into the facts when known."""
+        self._hold_what_is_released()
         self._from_routine()
         self._from_claim()
         self._from_statement()
@@ -43,6 +44,13 @@ class Place:
                 self.facts[name] = value
             else:
                 self.facts.pop(name, None)
+
+    def _hold_what_is_released(self) -> None:
+        """A call that releases a lock is made while it is held."""
+        released = lock_released(self.facts, self.knowledge)
+        if released:
+            held = self.facts.get("lock")
+            self.facts["lock"] = tuple(sorted({*(held if isinstance(held, tuple) else (str(held),) if held else ()), released}))
 
     def _from_routine(self) -> None:
         name = self.facts.get("routine")
@@ -206,6 +214,28 @@ class Place:
             if rank(self.lowest or "PASSIVE_LEVEL") <= rank(high):  # stated above what the lock admits, the level stays open upward
                 self.lowest, self.highest = highest_of(low, self.lowest or "PASSIVE_LEVEL"), high
                 self.bounded = self.lowest != self.highest
+
+
+def lock_released(facts: Facts, knowledge: Knowledge) -> str:
+    """
+    The lock that a call releases, which is therefore held when it is made: `KeReleaseSpinLock` in a work item is called at `DISPATCH_LEVEL`.
+
+    Args:
+        facts: Of the use.
+        knowledge: The locks.
+
+    Returns:
+        Its row; empty when the call releases no lock that raises the IRQL, or when the IRQL at the call is stated.
+    """
+    name = facts.get("ddi")
+    if facts.get("act") != "call" or "routine" not in facts or "irql.highest" in facts or not isinstance(name, str):
+        return ""
+    for row in knowledge.terms.tables.get("locks", {}).values():
+        held, requires = row.more.get("held"), row.more.get("requires")
+        raises = held and not (requires and rank(requires["lowest"]) >= rank(held["lowest"]))  # not the FromDpcLevel forms: the code must be there already
+        if raises and name in (row.more.get("free") or ()):
+            return row.id
+    return ""
 
 
 def overridden(stated: str, documented: str, step: Step) -> Contradiction:

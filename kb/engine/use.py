@@ -12,7 +12,6 @@ from kb.engine.records import Facts, Judgement, Step, Value
 from kb.engine.rules import apply_rules, conclude
 from kb.engine.storage import storage_of
 from kb.engine.words import span
-from kb.terms import rank
 
 ANY_LEVEL = ("PASSIVE_LEVEL", "HIGH_LEVEL")
 
@@ -33,10 +32,6 @@ def judge(use: Facts, knowledge: Knowledge) -> Judgement:
     facts: dict[str, Value] = dict(use)
     if facts.get("act") == "touch" and "memory.pool" in facts:
         facts.setdefault("memory.place", "pool")  # a block whose pool is known lies in no user buffer
-    released = lock_released(facts, knowledge)
-    if released:
-        held = facts.get("lock")
-        facts["lock"] = tuple(sorted({*(held if isinstance(held, tuple) else (str(held),) if held else ()), released}))
     place = Place(facts, knowledge)
     place.settle()
     steps, assumed, contradictions = list(place.steps), dict(place.assumed), list(place.contradictions)
@@ -52,28 +47,6 @@ def judge(use: Facts, knowledge: Knowledge) -> Judgement:
         if lowest.outcome != "forbidden":  # `ZwQueryValueKey` under a KMUTEX: legal at PASSIVE_LEVEL, which the mutex admits
             return replace(judged, outcome="undetermined", steps=judged.steps[:-1], unknown=("irql.highest",))
     return judged
-
-
-def lock_released(facts: Facts, knowledge: Knowledge) -> str:
-    """
-    The lock that a call releases, which is therefore held when it is made: `KeReleaseSpinLock` in a work item is called at `DISPATCH_LEVEL`.
-
-    Args:
-        facts: Of the use.
-        knowledge: The locks.
-
-    Returns:
-        Its row; empty when the call releases no lock that raises the IRQL, or when the IRQL at the call is stated.
-    """
-    name = facts.get("ddi")
-    if facts.get("act") != "call" or "routine" not in facts or "irql.highest" in facts or not isinstance(name, str):
-        return ""
-    for row in knowledge.terms.tables.get("locks", {}).values():
-        held, requires = row.more.get("held"), row.more.get("requires")
-        raises = held and not (requires and rank(requires["lowest"]) >= rank(held["lowest"]))  # not the FromDpcLevel forms: the code must be there already
-        if raises and name in (row.more.get("free") or ()):
-            return row.id
-    return ""
 
 
 def judge_limits(base: Judgement, steps: list[Step], limits: Limits, waiting: tuple[str, ...], knowledge: Knowledge) -> Judgement:
