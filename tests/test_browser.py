@@ -64,7 +64,7 @@ def visit(playwright, address: str, tmp_path: Path):
         )
         opened.append(context)
         page = context.pages[0]
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(90_000)  # a machine that does other work beside it
         page.on("request", lambda request: faults.append(request.url) if not request.url.startswith((address, "data:", "blob:")) else None)
         page.on("console", lambda told: faults.append(told.text) if "Content Security Policy" in told.text else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
