@@ -92,6 +92,40 @@ def lines_of(source: Path, cure: str) -> list[str]:
         raise Failure(f"{source}: not UTF-8 text (byte {error.start}); {cure}") from error
 
 
+def check(options: argparse.Namespace) -> int:
+    """Judge a Case, or a batch of them, and write what was judged as JSON."""
+    from kb.case import CaseError, read_case
+    from kb.engine import load_knowledge
+    from kb.judge import judge_case
+
+    knowledge = load_knowledge()
+    if options.batch is None:
+        if not options.case:
+            raise Failure("check: no Case; name a file of JSON, or - for standard input")
+        lines = [sys.stdin.read()] if options.case == "-" else ["\n".join(lines_of(Path(options.case), "name a file that holds a Case"))]
+    else:
+        lines = [line for line in lines_of(options.batch, "give a file of JSON lines") if line.strip()]
+        if options.out is None:
+            raise Failure("check --batch: no --out FILE; name the file to write")
+    written = []
+    for number, line in enumerate(lines, start=1):
+        where = f"{options.batch or options.case}, line {number}"
+        try:
+            item = json.loads(line)
+            judged = judge_case(read_case(item["case"] if options.batch else item), knowledge).to_json()
+        except CaseError as error:
+            raise Failure(f"{where}: {error}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise Failure(f'{where}: not a Case; see case.md, and for --batch {{"id", "case"}}') from error
+        written.append({"id": item["id"], "answer": judged} if options.batch else judged)
+    text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in written)
+    if options.batch:
+        options.out.write_text(text, encoding="utf-8")
+    else:
+        print(text, end="")
+    return 0
+
+
 def irql(options: argparse.Namespace) -> int:
     """Tell what is documented of a routine."""
     from kb.ddis import DdiTable, irql_text, not_found
@@ -175,6 +209,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, metavar="OUT.jsonl")
     one.add_argument("--index", type=Path, help="index folder (default: KB_INDEX or index/)")
     one.set_defaults(run=ask)
+    one = commands.add_parser("check", help="judge a Case (JSON), or a batch")
+    one.add_argument("case", nargs="?", help="a file, or - for standard input")
+    one.add_argument("--json", action="store_true", help="JSON, the only form so far")
+    one.add_argument("--batch", type=Path, metavar="IN.jsonl", help="{id, case} a line")
+    one.add_argument("--out", type=Path, metavar="OUT.jsonl")
+    one.set_defaults(run=check)
     one = commands.add_parser("irql", help="what is documented of a routine")
     one.add_argument("name", nargs="?")
     one.add_argument("--json", action="store_true")

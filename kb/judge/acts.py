@@ -158,4 +158,4 @@ def raises(lock: str, uses: Uses) -> bool:
     """Whether holding a lock forces a level at which no page may be missing."""
     row = uses.knowledge.terms.row("locks", lock)
     held = row.more.get("held") if row is not None else None
-    return bool(held) and rank(held["lowest"]) >= rank("DISPATCH_LEVEL")
+    return held is not None and rank(held["lowest"]) >= rank("DISPATCH_LEVEL")

@@ -161,6 +161,22 @@ class JudgedCase:
     pools: Mapping[str, PoolFinding]
     also: tuple[Also, ...] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """The part of contract.md's Answer that judging gives: the Case, its asks and what else is wrong; words are not written yet."""
+        asks = []
+        for name, one in self.asks.items():
+            ask = self.case.asks[name]
+            back = (one.unknown[0] if one.unknown else one.verdict.condition) or None
+            asks.append(
+                {
+                    "id": name, "kind": ask.kind, "about": list(ask.about), "words": ask.words, "says": "", "verdict": one.verdict.to_json(),
+                    "derivation": [{"rule": step.rule, "says": step.says, "from": list(step.premises)} for step in one.derivation],
+                    "ask_back": back if one.verdict.outcome == "undetermined" else None, "abstained": one.abstained,
+                }
+            )  # fmt: skip
+        also = [{"about": one.about, "verdict": one.verdict.to_json()} for one in self.also]
+        return {"case": self.case.to_json(), "asks": asks, "also": also, "abstained": all(one["abstained"] for one in asks)}
+
 
 def worst(outcomes: list[str]) -> str:
     """The strictest of several outcomes: one forbidden forbids, `allowed` needs all; `undetermined` for none."""
