@@ -47,7 +47,7 @@ def questions() -> list[str]:
     for path in SOURCES:
         for line in path.read_text(encoding="utf-8").splitlines():
             entry = json.loads(line)
-            found += [turn["user"] for turn in entry["turns"]] if "turns" in entry else [entry["question"]]
+            found += [turn["user"] for turn in entry["turns"]] if "turns" in entry else [entry["question"]] if "question" in entry else []
     return found
 
 
