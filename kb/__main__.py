@@ -7,8 +7,12 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kb.terms import KnowledgeError
+
+if TYPE_CHECKING:
+    from kb.engine import Knowledge
 
 
 class Failure(Exception):
@@ -94,36 +98,63 @@ def lines_of(source: Path, cure: str) -> list[str]:
 
 def check(options: argparse.Namespace) -> int:
     """Judge a Case, or a batch of them, and write what was judged as JSON."""
-    from kb.case import CaseError, read_case
     from kb.engine import load_knowledge
-    from kb.judge import judge_case
 
     knowledge = load_knowledge()
-    if options.batch is None:
-        if not options.case:
-            raise Failure("check: no Case; name a file of JSON, or - for standard input")
-        lines = [sys.stdin.read()] if options.case == "-" else ["\n".join(lines_of(Path(options.case), "name a file that holds a Case"))]
-    else:
-        lines = [line for line in lines_of(options.batch, "give a file of JSON lines") if line.strip()]
-        if options.out is None:
-            raise Failure("check --batch: no --out FILE; name the file to write")
-    written = []
-    for number, line in enumerate(lines, start=1):
-        where = f"{options.batch or options.case}, line {number}"
-        try:
-            item = json.loads(line)
-            judged = judge_case(read_case(item["case"] if options.batch else item), knowledge).to_json()
-        except CaseError as error:
-            raise Failure(f"{where}: {error}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise Failure(f'{where}: not a Case; see case.md, and for --batch {{"id", "case"}}') from error
-        written.append({"id": item["id"], "answer": judged} if options.batch else judged)
-    text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in written)
-    if options.batch:
-        options.out.write_text(text, encoding="utf-8")
-    else:
-        print(text, end="")
+    if options.batch is not None:
+        return check_batch(options.batch, options.out, knowledge)
+    if not options.case:
+        raise Failure("check: no Case; name a file of JSON, or - for standard input")
+    text = sys.stdin.read() if options.case == "-" else "\n".join(lines_of(Path(options.case), "name a file that holds a Case"))
+    print(json.dumps(judged_case(text, options.case, knowledge)[1], ensure_ascii=False))
     return 0
+
+
+def check_batch(source: Path, target: Path | None, knowledge: Knowledge) -> int:
+    """Judge many Cases in one process, in order; what is judged is written at once, so that a fault further down loses none of it."""
+    if target is None:
+        raise Failure("check --batch: no --out FILE; name the file to write")
+    lines = lines_of(source, "give a file of JSON lines")
+    try:
+        out = target.open("w", encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"{target}: cannot be written ({error.strerror}); choose another --out") from error
+    with out:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                name, judged = judged_case(line, f"{source}, line {number}", knowledge, wrapped=True)
+                out.write(json.dumps({"id": name, "answer": judged}, ensure_ascii=False) + "\n")
+    return 0
+
+
+def judged_case(text: str, where: str, knowledge: Knowledge, wrapped: bool = False) -> tuple[Any, dict[str, Any]]:
+    """
+    Judge one Case.
+
+    Args:
+        text: Its JSON; with *wrapped*, `{"id", "case"}`.
+        where: File and line, for messages.
+        knowledge: Rules and tables.
+        wrapped: Whether the Case stands under `case`.
+
+    Returns:
+        The id, None without one, and what was judged.
+
+    Raises:
+        Failure: It is not JSON, or not a Case.
+    """
+    from kb.case import CaseError, read_case
+    from kb.judge import judge_case
+
+    try:
+        item = json.loads(text)
+        name, case = (item["id"], item["case"]) if wrapped else (None, item)
+        return name, judge_case(read_case(case), knowledge).to_json()
+    except CaseError as error:
+        raise Failure(f"{where}: {error}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        form = '{"id", "case"} a line' if wrapped else "one JSON object; README, On the command line"
+        raise Failure(f"{where}: not a Case; give {form}") from error
 
 
 def irql(options: argparse.Namespace) -> int:

@@ -162,7 +162,8 @@ def assistant() -> Assistant:
 
 def lines(path: Path) -> list[dict[str, Any]]:
     """The questions of a file that have an expectation of the answer."""
-    return [entry for entry in map(json.loads, path.read_text(encoding="utf-8").splitlines()) if "turns" in entry or "verdict" in entry]
+    entries = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return [entry for entry in entries if ("question" in entry and "verdict" in entry) or all("expect" in turn for turn in entry.get("turns") or ({},))]
 
 
 def points_of(entry: dict[str, Any]) -> list[Points]:

@@ -8,9 +8,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kb.case.records import Case
+from kb.case import records
+from kb.case.records import Case, Fact
+from kb.terms import load_terms
 
 PARTS = ("blocks", "places", "acts", "symptoms")
+RECORDS: Mapping[str, Any] = {
+    "blocks": records.Block,
+    "places": records.Place,
+    "acts": records.Act,
+    "symptoms": records.Symptom,
+    "asks": records.Ask,
+    "irql": records.Irql,
+}
 
 
 class CaseError(ValueError):
@@ -36,7 +46,7 @@ def read_case(value: Any) -> Case:
         case = Case.model_validate(value)
     except ValidationError as error:
         raise CaseError("\n".join(dict.fromkeys(fault_line(fault) for fault in error.errors()))) from error
-    faults = list(dangling(case))
+    faults = [*dangling(case), *wrong_values(case)]
     if faults:
         raise CaseError("\n".join(faults))
     return case
@@ -70,18 +80,8 @@ def values_in(fault: Mapping[str, Any]) -> list[str]:
 def fields_of(loc: Iterable[str]) -> Iterator[str]:
     """The fields that the record at a location has."""
     model: Any = Case
-    path = list(loc)
-    for number in range(0, len(path)):
-        name = path[number]
-        if name in PARTS or name == "asks":
-            from kb.case import records
-
-            kinds = {"blocks": "Block", "places": "Place", "acts": "Act", "symptoms": "Symptom", "asks": "Ask"}
-            model = getattr(records, kinds[name])
-        elif name == "irql":
-            from kb.case.records import Irql
-
-            model = Irql
+    for name in loc:
+        model = RECORDS.get(name, model)
     yield from model.model_fields
 
 
@@ -109,6 +109,24 @@ def dangling(case: Case) -> Iterator[str]:
     for ident, ask in case.asks.items():
         for about in ask.about:
             yield from about_nothing(f"asks.{ident}.about", about, case)
+
+
+def wrong_values(case: Case) -> Iterator[str]:
+    """A line for every fact that facts.yaml has, told with a value that it has not."""
+    for part in ("blocks", "places", "acts"):
+        for ident, record in getattr(case, part).items():
+            for name, fact in record.facts.items():
+                yield from wrong_value(f"{part}.{ident}.facts.{name}", name, fact)
+    for ident, block in case.blocks.items():
+        if block.pool is not None:
+            yield from wrong_value(f"blocks.{ident}.pool", "memory.pool", block.pool)
+
+
+def wrong_value(where: str, name: str, fact: Fact) -> Iterator[str]:
+    """A line when a fact's values are listed and this is none of them."""
+    term = load_terms().facts.get(name)
+    if term is not None and term.values and fact.text not in term.values:
+        yield f"{where}: {fact.text!r} is not one of its values{nearest(fact.text, list(term.values))}"
 
 
 def missing(where: str, ident: str | None, part: Mapping[str, Any], what: str) -> Iterator[str]:

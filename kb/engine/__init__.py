@@ -4,7 +4,7 @@ from kb.engine.availability import since_of
 from kb.engine.decision import decide
 from kb.engine.knowledge import Knowledge, load_knowledge
 from kb.engine.limits import limits_of
-from kb.engine.place import Place
+from kb.engine.place import Place, place_of
 from kb.engine.records import OUTSIDE_POOL, Facts, Judgement, Step, Value, Verdict
 from kb.engine.rules import remedy_for, try_rule
 from kb.engine.truth import compare, holds
@@ -28,6 +28,7 @@ __all__ = [
     "judge",
     "limits_of",
     "load_knowledge",
+    "place_of",
     "pool_of",
     "remedy_for",
     "row_condition",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from kb.case import JUDGED, Act, Unknown, known, words_of
 from kb.engine import Facts
 from kb.judge.bench import Bench
-from kb.judge.contexts import locks_in
+from kb.judge.contexts import locks_in, strange_facts
 from kb.judge.records import Context, Finding, Judged, worst
 from kb.judge.uses import Use, Uses
 from kb.terms import rank
@@ -31,9 +31,10 @@ def judge_act(ident: str, uses: Uses, bench: Bench) -> Finding:
         return Finding(ident, "undetermined", (), conditions=tuple(unknown_subject(act)))
     stored = [] if act.act in ("store", "touch") else forbidden_storage(ident, uses, bench)
     outcome = worst([one.outcome for one in (*judged, *stored)])
-    conditions = tuple(dict.fromkeys((*unknown_words(act, uses), *conditions_of(judged))))
-    if outcome == "allowed" and unknown_words(act, uses):
+    doubts = (*doubts_of(act, uses), *(words for one in judged for words in one.context.doubts))
+    if outcome == "allowed" and doubts:
         outcome = "undetermined"
+    conditions = tuple(dict.fromkeys((*doubts, *conditions_of(judged))))
     return finding(ident, outcome, [*judged, *stored], conditions, bench)
 
 
@@ -93,15 +94,25 @@ def unknown_subject(act: Act) -> Iterable[str]:
             yield f"what `{name}` demands"
 
 
-def unknown_words(act: Act, uses: Uses) -> list[str]:
-    """Names of an act that no table knows and that could change a firm answer."""
-    found = [f"whether `{words_of(name)}` raises the IRQL" for name in act.locks if not uses.lock_of(known(name))]
+def doubts_of(act: Act, uses: Uses) -> list[str]:
+    """What of an act no table knows, in words; while there is any, nothing is firmly allowed."""
+    found = [f"whether `{words_of(name)}` raises the IRQL" for name in act.locks if not uses.situation.lock_of(known(name))]
+    if act.act == "acquire" and taken_again(act, uses):
+        found.append("whether this lock may be taken again while it is held")
     if isinstance(act.ddi, Unknown) and act.act != "free":
         found.append(f"what `{act.ddi.unknown}` demands")
     elif isinstance(act.ddi, str) and not uses.ddi_of(act) and uses.allocator_of(act) is None and act.act in ("call", "acquire"):
         found.append(f"what `{act.ddi}` demands")
-    strange = [name for name in act.facts if name not in uses.knowledge.terms.facts and not name.startswith("arg.")]
-    return found + [f"`{name}` = {act.facts[name].text}" for name in strange]
+    return found + strange_facts(act.facts, uses.knowledge)
+
+
+def taken_again(act: Act, uses: Uses) -> bool:
+    """Whether a lock that saves a level or waits is taken while it is held; a region only counts."""
+    lock = uses.situation.lock_of(known(act.lock))
+    held = {uses.situation.lock_of(known(name)) for name in act.locks}
+    held |= {name for context in uses.situation.contexts(act.place) for name in locks_in(context.facts)}
+    row = uses.knowledge.terms.row("locks", lock)
+    return row is not None and lock in held and bool(row.more.get("storage"))
 
 
 def conditions_of(judged: list[Judged]) -> Iterable[str]:
@@ -131,7 +142,15 @@ def judge_place(ident: str, uses: Uses, bench: Bench, pageable: str = "") -> Fin
         return None
     judged = [judged_use(ident, run_use(facts), context, bench) for context in told for facts in ran(ident, context, uses)]
     outcome = worst([one.outcome for one in judged])
-    return finding(ident, outcome, judged, tuple(dict.fromkeys(conditions_of(judged))), bench)
+    doubts = (*(words for one in told for words in one.doubts), *(words for act in acts_at(ident, uses) for words in doubts_of(act, uses)))
+    if outcome == "allowed" and doubts:
+        outcome = "undetermined"
+    return finding(ident, outcome, judged, tuple(dict.fromkeys((*doubts, *conditions_of(judged)))), bench)
+
+
+def acts_at(ident: str, uses: Uses) -> list[Act]:
+    """The acts that are done at a place."""
+    return [act for act in uses.case.acts.values() if act.place == ident and act.standing in JUDGED]
 
 
 def run_use(facts: Facts) -> Use:
@@ -142,11 +161,9 @@ def run_use(facts: Facts) -> Use:
 def ran(ident: str, context: Context, uses: Uses) -> list[Facts]:
     """The states in which a place's code runs: as it is entered, and with the locks that it takes or does something under."""
     states: list[Facts] = [dict(context.facts)]
-    for act in uses.case.acts.values():
-        if act.place != ident or act.standing not in JUDGED:
-            continue
+    for act in acts_at(ident, uses):
         facts = uses.act_facts(act, context)
-        taken = uses.lock_of(known(act.lock)) if act.act == "acquire" else ""
+        taken = uses.situation.lock_of(known(act.lock)) if act.act == "acquire" else ""
         held = {*locks_in(facts)} | ({taken} if taken and raises(taken, uses) else set())
         state = {**context.facts, **({"lock": tuple(sorted(held))} if held else {})}
         if state not in states:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from kb.case import Ask, Case
-from kb.engine import span
-from kb.engine.place import place_of
+from kb.ddis import describe
+from kb.engine import place_of
 from kb.judge.acts import judge_act, judge_place
 from kb.judge.bench import Bench
 from kb.judge.blocks import judge_block
@@ -17,7 +17,6 @@ from kb.terms import rank
 
 CALLABLE = {"allowed": "yes", "forbidden": "no", "undetermined": "conditional"}
 POOL_ORDER = ("not_allowed", "nonpaged_required", "depends", "either", "paged_ok")  # contract.md: the strictest first
-JUDGING = ("may", "cause", "cure", "maps_to", "what", "claim")
 
 
 @dataclass(frozen=True)
@@ -111,23 +110,18 @@ def level_ask(ident: str, subject: Subject, uses: Uses, bench: Bench) -> JudgedA
     if subject.acts and not subject.places:
         found = [judge_act(name, uses, bench) for name in subject.acts]
         low, high = limits(found)
-        return made(ident, AskVerdict("none", min_irql=low, max_irql=high, level=level_words(low, high)), found[0].judged)
+        words = describe(low, high) if high else ""
+        return made(ident, AskVerdict("none", min_irql=low, max_irql=high, level=words), found[0].judged)
     placed = [place_of(context.facts, uses.knowledge) for name in subject.places for context in uses.situation.contexts(name)]
     lows, highs = [one.lowest for one in placed if one.lowest], [one.highest for one in placed if one.highest]
-    if not highs:
-        return JudgedAsk(ident, AskVerdict("undetermined", condition="which routine it is"), unknown=("irql.highest",))
+    if len(highs) < len(placed) or not placed:  # a level of some callers is not the level of all
+        names = [name for place in subject.places for context in uses.situation.contexts(place) for name in context.unknown]
+        condition = "; ".join(f"the level at which `{name}` runs" for name in dict.fromkeys(names)) or "which routine it is"
+        return JudgedAsk(ident, AskVerdict("undetermined", condition=condition), unknown=("irql.highest",))
     low, high = min(lows, key=rank) if lows else "PASSIVE_LEVEL", max(highs, key=rank)
     steps = tuple(dict.fromkeys(step for one in placed for step in one.steps))
-    verdict = AskVerdict("none", min_irql=low, max_irql=high, level=level_words(low, high), because=subject.places)
+    verdict = AskVerdict("none", min_irql=low, max_irql=high, level=describe(low, high), because=subject.places)
     return JudgedAsk(ident, verdict, derivation=steps)
-
-
-def level_words(low: str, high: str) -> str:
-    """A range in the words of the field `level`; empty when none is documented."""
-    if not high:
-        return ""
-    words = span(low or "PASSIVE_LEVEL", high).strip("`")
-    return words.removeprefix("IRQL ").removeprefix("= ")
 
 
 def acts_ask(ident: str, ask: Ask, subject: Subject, uses: Uses, bench: Bench) -> JudgedAsk:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from kb.engine import Facts, Judgement, Knowledge, judge, with_pool
@@ -49,9 +48,4 @@ class Bench:
         lowest = judgement.lowest
         if lowest is None or lowest == judgement.highest:
             return judgement
-        return self.use(Use({**use.facts, **level(lowest)}, use.part))
-
-
-def level(name: str) -> Mapping[str, str]:
-    """The facts of exactly one level."""
-    return {"irql.lowest": name, "irql.highest": name}
+        return self.use(Use({**use.facts, "irql.lowest": lowest, "irql.highest": lowest}, use.part))

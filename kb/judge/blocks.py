@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kb.case import JUDGED, Unknown, known
+from kb.case import JUDGED, known, words_of
 from kb.engine import OUTSIDE_POOL, Facts, Judgement, pool_of
-from kb.judge.acts import broken_at, conditions_of, storage_facts
+from kb.judge.acts import broken_at, conditions_of, doubts_of, storage_facts
 from kb.judge.bench import Bench
 from kb.judge.contexts import NOWHERE
 from kb.judge.records import Context, Judged, PoolFinding, worst
 from kb.judge.uses import POOLS, Use, Uses
-
-STANDINGS = (*JUDGED,)
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def sites_of(ident: str, uses: Uses, only: str) -> list[Site]:
         return stored
     sites = []
     for name, act in uses.case.acts.items():
-        if act.block != ident or act.standing not in STANDINGS:
+        if act.block != ident or act.standing not in JUDGED:
             continue
         for context in uses.situation.contexts(act.place):
             possible = act.standing == "possible"
@@ -74,7 +72,7 @@ def waits_on(ident: str, uses: Uses) -> Facts:
     """How a block is waited for, which decides whether the stack may hold it."""
     modes: dict[str, str] = {}
     for act in uses.case.acts.values():
-        if act.block == ident and act.act == "wait" and act.standing in STANDINGS:
+        if act.block == ident and act.act == "wait" and act.standing in JUDGED:
             told = storage_facts({name: fact.text for name, fact in act.facts.items()})
             modes |= told if modes.get("wait.mode") != "user" else {}
     return modes
@@ -97,8 +95,8 @@ def decide_pool(subject: str, sites: Sequence[Site], uses: Uses, bench: Bench, p
     paged = [judged(site, bench.in_pool(site.use.facts, "paged"), "paged") for site in sites]
     nonpaged = [judged(site, bench.in_pool(site.use.facts, "nonpaged"), "nonpaged") for site in sites]
     pool = pool_of([one.judgement for one in paged], [one.judgement for one in nonpaged])
-    if pool in ("paged_ok", "either") and (strange := unknown_objects(subject, uses)):
-        return PoolFinding(subject, "depends", tuple(paged), conditions=strange, proposed=proposed)
+    if pool in ("paged_ok", "either") and (doubts := block_doubts(subject, sites, uses)):
+        return PoolFinding(subject, "depends", tuple(paged), conditions=doubts, proposed=proposed)
     return pool_finding(subject, pool, paged, nonpaged, bench, proposed)
 
 
@@ -134,9 +132,13 @@ def judged(site: Site, judgement: Judgement, pool: str) -> Judged:
     return Judged(judgement, site.subject, site.use.part, site.context, pool)
 
 
-def unknown_objects(subject: str, uses: Uses) -> tuple[str, ...]:
-    """Objects in a block that no table knows: paged pool is not firmly fine while one may have to be resident."""
-    block = uses.case.blocks[subject.split(".", 1)[0]]
+def block_doubts(subject: str, sites: Sequence[Site], uses: Uses) -> tuple[str, ...]:
+    """What is not known of a block or of where it is used, in words: while there is any, paged pool is not firmly fine."""
+    ident = subject.split(".", 1)[0]
+    block = uses.case.blocks[ident]
     table = uses.knowledge.terms.tables.get("objects", {})
-    names = [one.unknown if isinstance(one, Unknown) else one for one in block.objects if isinstance(one, Unknown) or known(one) not in table]
-    return tuple(f"where `{name}` may live" for name in names)
+    found = [f"where `{words_of(one)}` may live" for one in block.objects if known(one) not in table]
+    found += [f"whether it is {row.title}" for row in uses.maybe_in(ident, block)]
+    found += [words for site in sites for words in site.context.doubts]
+    found += [words for site in sites if (act := uses.case.acts.get(site.subject)) for words in doubts_of(act, uses)]
+    return tuple(dict.fromkeys(found))

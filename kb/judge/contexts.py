@@ -52,7 +52,7 @@ class Situation:
         above = [one for one in above if self.case.places[one.path[0]].standing in JUDGED]
         own = self.own_facts(place)
         if not above:
-            return [Context({**self.environment, **own}, (ident,), self.unknown_names(place, own))]
+            return [Context({**self.environment, **own}, (ident,), self.unknown_names(place, own), self.doubts(place))]
         return [self._under(place, ident, own, one) for one in above]
 
     def _under(self, place: Place, ident: str, own: Mapping[str, Value], caller: Context) -> Context:
@@ -68,7 +68,7 @@ class Situation:
         if held:
             facts["lock"] = tuple(sorted(set(held)))
         unknown = caller.unknown if runs_as_called else self.unknown_names(place, own)
-        return Context(facts, (ident, *caller.path), unknown)
+        return Context(facts, (ident, *caller.path), unknown, tuple(dict.fromkeys((*caller.doubts, *self.doubts(place)))))
 
     def own_facts(self, place: Place) -> dict[str, Value]:
         """What is told of a place itself, as the engine's facts."""
@@ -82,10 +82,22 @@ class Situation:
             facts |= {f"irql.{end}": value for end in ("lowest", "highest") if (value := getattr(place.irql, end))}
             if "irql.highest" in facts:
                 facts.setdefault("irql.lowest", "PASSIVE_LEVEL")
-        held = [lock for one in place.held if one.standing in JUDGED and (lock := known(one.lock))]
+        held = [lock for one in place.held if one.standing in JUDGED and (lock := self.lock_of(known(one.lock)))]
         if held:
             facts["lock"] = tuple(sorted(set(held)))
         return facts
+
+    def lock_of(self, name: str) -> str:
+        """The row of a lock that is named by its row, or by its block where two of a kind matter; empty for none."""
+        if self.knowledge.terms.row("locks", name) is not None:
+            return name
+        taken = [known(act.lock) for act in self.case.acts.values() if act.block == name and act.act == "acquire"]
+        return taken[0] if taken and self.knowledge.terms.row("locks", taken[0]) is not None else ""
+
+    def doubts(self, place: Place) -> tuple[str, ...]:
+        """What is told of a place that no table knows: locks held there, and facts."""
+        locks = [words_of(one.lock) for one in place.held if one.standing in JUDGED and not self.lock_of(known(one.lock))]
+        return (*(f"whether `{name}` raises the IRQL" for name in locks), *strange_facts(place.facts, self.knowledge))
 
     def is_routine(self, name: str) -> bool:
         """Whether a routine's level is documented, by a row or by the page of a callback."""
@@ -112,6 +124,12 @@ class Situation:
 def facts_of(told: Mapping[str, Fact]) -> dict[str, Value]:
     """Facts of a place, act or block that the engine may use: stated, proposed or possible."""
     return {name: fact.text for name, fact in told.items() if fact.standing in JUDGED and plain(fact.value)}
+
+
+def strange_facts(told: Mapping[str, Fact], knowledge: Knowledge) -> list[str]:
+    """The facts that no table has, in words; an argument written as `arg.Name` is none of them."""
+    facts = knowledge.terms.facts
+    return [f"what follows from `{name}` = {fact.text}" for name, fact in told.items() if name not in facts and not name.startswith("arg.")]
 
 
 def plain(value: Any) -> bool:

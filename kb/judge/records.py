@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,9 @@ class Context:
     path: tuple[str, ...]
     """Ids of places: the place itself, then its callers outward."""
     unknown: tuple[str, ...] = ()
-    """Names that no table knows and on which the level depends."""
+    """Names of routines that no table knows and on which the level depends."""
+    doubts: tuple[str, ...] = ()
+    """Held locks and facts that no table knows, in words: nothing is firmly allowed under them."""
 
 
 @dataclass(frozen=True)
@@ -85,15 +87,6 @@ class PoolFinding:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A value of an unknown fact: the patch that states it, and what holds then."""
-
-    label: str
-    patch: tuple[Mapping[str, Any], ...]
-    verdict: AskVerdict | None = None
-
-
-@dataclass(frozen=True)
 class AskVerdict:
     """The verdict of one ask; a field that its kind does not have is empty."""
 
@@ -105,7 +98,6 @@ class AskVerdict:
     level: str = ""
     claim: str = ""
     condition: str = ""
-    advised_against: bool = False
     broken_at: str = ""
     because: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
@@ -116,8 +108,6 @@ class AskVerdict:
         for name in ("pool", "callable", "min_irql", "max_irql", "level", "claim", "condition", "broken_at"):
             if value := getattr(self, name):
                 written[name] = value
-        if self.advised_against:
-            written["advised_against"] = True
         for name in ("because", "wrong"):
             if value := getattr(self, name):
                 written[name] = list(value)
@@ -134,11 +124,8 @@ class JudgedAsk:
     """What decides, first what decides most."""
     derivation: tuple[Step, ...] = ()
     unknown: tuple[str, ...] = ()
-    choices: tuple[Choice, ...] = ()
     assumed: Mapping[str, str] = field(default_factory=dict)
     abstained: bool = False
-    subjects: tuple[str, ...] = ()
-    """Ids of acts, blocks and places that it is about."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +135,11 @@ class Also:
     about: str
     verdict: AskVerdict
     judged: tuple[Judged, ...]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The derivation of what decides."""
+        return self.judged[0].judgement.steps if self.judged else ()
 
 
 @dataclass(frozen=True)
@@ -170,12 +162,19 @@ class JudgedCase:
             asks.append(
                 {
                     "id": name, "kind": ask.kind, "about": list(ask.about), "words": ask.words, "says": "", "verdict": one.verdict.to_json(),
-                    "derivation": [{"rule": step.rule, "says": step.says, "from": list(step.premises)} for step in one.derivation],
+                    "derivation": derivation_json(one.derivation),
                     "ask_back": back if one.verdict.outcome == "undetermined" else None, "abstained": one.abstained,
                 }
             )  # fmt: skip
-        also = [{"about": one.about, "verdict": one.verdict.to_json()} for one in self.also]
-        return {"case": self.case.to_json(), "asks": asks, "also": also, "abstained": all(one["abstained"] for one in asks)}
+        also = [{"about": one.about, "verdict": one.verdict.to_json(), "derivation": derivation_json(one.steps)} for one in self.also]
+        return {"case": self.case.to_json(), "asks": asks, "also": also, "abstained": bool(asks) and all(one["abstained"] for one in asks)}
+
+
+def derivation_json(steps: Iterable[Step]) -> list[dict[str, Any]]:
+    """Steps with the pages they rest on; contract.md's numbers into `citations` come with the written answer."""
+    return [
+        {"rule": step.rule, "says": step.says, "from": list(step.premises), "pages": [one.url for one in step.citations]} for step in steps
+    ]
 
 
 def worst(outcomes: list[str]) -> str:

@@ -64,13 +64,6 @@ class Uses:
                 return ddi.name
         return ""
 
-    def lock_of(self, name: str) -> str:
-        """The row of a lock that is named by its row, or by its block where two of a kind matter."""
-        if self.knowledge.terms.row("locks", name) is not None:
-            return name
-        taken = [known(act.lock) for act in self.case.acts.values() if act.block == name and act.act == "acquire"]
-        return taken[0] if taken else ""
-
     # -- facts ----------------------------------------------------------------------------------------------------
 
     def block_facts(self, ident: str | None) -> dict[str, Value]:
@@ -97,7 +90,7 @@ class Uses:
         """The facts of an act in a context: the place, the locks held, its own facts and arguments."""
         facts = dict(context.facts)
         facts.pop("code.pageable", None)
-        held = {*locks_in(context.facts)} | {lock for name in act.locks if (lock := self.lock_of(known(name)))}
+        held = {*locks_in(context.facts)} | {lock for name in act.locks if (lock := self.situation.lock_of(known(name)))}
         if held:
             facts["lock"] = tuple(sorted(held))
         told = {name.removeprefix("arg."): value for name, value in facts_of(act.facts).items()}
@@ -132,19 +125,16 @@ class Uses:
         if act.act == "wait":
             yield Use({**facts, "act": "wait"}, "wait")
         if name:
-            lock = self.lock_of(known(act.lock)) if act.act == "release" else ""
+            lock = self.situation.lock_of(known(act.lock)) if act.act == "release" else ""
             held = {"lock": tuple(sorted({*locks_in(facts), lock}))} if lock else {}
             yield Use({**memory, **facts, **held, "act": "call", "ddi": name}, "call")
 
     def _acquires(self, act: Act, facts: dict[str, Value], name: str) -> Iterator[Use]:
-        lock = self.lock_of(known(act.lock))
-        again = {"lock.again": "true"} if lock and lock in locks_in(facts) else {}
+        lock = self.situation.lock_of(known(act.lock))
         acquired = {"acquired": lock} if lock else {}
-        mode = {"lock.mode": act.mode} if act.mode else {}
-        if name:
-            yield Use({**facts, **acquired, **again, **mode, "act": "acquire", "ddi": name}, "acquire")
-        elif lock:
-            yield Use({**facts, **acquired, **again, **mode, "act": "acquire"}, "acquire")
+        called = {"ddi": name} if name else {}
+        if acquired or called:
+            yield Use({**facts, **acquired, **called, "act": "acquire"}, "acquire")
 
     def _memory(self, act: Act, facts: dict[str, Value]) -> Iterator[Use]:
         if act.act in MEMORY:
@@ -170,23 +160,37 @@ class Uses:
         return frozenset(self.knowledge.terms.words.get("address_only") or ())
 
     def storage(self, ident: str, block: Block, context_facts: Facts) -> list[tuple[str, Use]]:
-        """A use for each object that a block is or contains, told or implied by the routine that it is handed to."""
+        """A use for each object that a block is or contains."""
         base = {**context_facts, **self.block_facts(ident), "act": "store"}
         return [(name, Use({**base, "object": name}, "storage")) for name in self.objects_in(ident, block)]
 
     def objects_in(self, ident: str, block: Block) -> list[str]:
-        """Rows of objects.yaml that a block is or contains."""
+        """Rows of objects.yaml that a block is or contains: told, stored in it, or what is waited for or locked by it."""
         table = self.knowledge.terms.tables.get("objects", {})
         told = [name for one in block.objects if (name := known(one)) in table]
         if block.objects:
             return told
         acts = [act for act in self.case.acts.values() if act.block == ident and act.standing in JUDGED]
-        named = {known(act.object) for act in acts} | {self.object_of.get(self.ddi_of(act), "") for act in acts}
+        named = {known(act.object) for act in acts}
+        named |= {self.object_of.get(self.ddi_of(act), "") for act in acts if act.act in ("acquire", "wait")}
         return sorted(name for name in named if name in table)
+
+    def maybe_in(self, ident: str, block: Block) -> list[Row]:
+        """
+        Objects that a block may be, since a routine that uses them gets it and nobody tells what it is.
+
+        A call does not tell which of its arguments the block is: `MmUnlockPages` gets the MDL of a buffer, not the buffer.
+        """
+        table = self.knowledge.terms.tables.get("objects", {})
+        if block.objects:
+            return []
+        calls = [act for act in self.case.acts.values() if act.block == ident and act.standing in JUDGED and act.act == "call"]
+        names = dict.fromkeys(name for act in calls if (name := self.object_of.get(self.ddi_of(act), "")))
+        return [table[name] for name in names if table[name].more.get("storage") != "either"]
 
     @cached_property
     def object_of(self) -> dict[str, str]:
-        """The object that a routine's argument is, by the routine: where exactly one row names it."""
+        """The object that a routine uses, by the routine: where exactly one row names it."""
         owners: dict[str, list[str]] = {}
         for row in self.knowledge.terms.tables.get("objects", {}).values():
             for ddi in row.more.get("ddis") or ():
