@@ -13,6 +13,7 @@ from kb.__main__ import main
 from kb.case import CaseError, apply_patch, canonical, inverse, read_case, schema
 from kb.engine import load_knowledge
 from kb.judge import judge_case
+from kb.judge.guards import guarded_levels
 
 MESSAGES = Path(__file__).resolve().parents[2] / "shared" / "eval" / "messages.jsonl"
 needs_messages = pytest.mark.skipif(not MESSAGES.is_file(), reason="NO SHARED MESSAGES beside the repository: gold Cases are not judged")
@@ -180,3 +181,60 @@ def test_gold_cases_keep_their_figures(tmp_path):
             results = [scorer.judge(want, got, answer, asks) for want, got in scorer.pair(turn["asks"], turn["case"], asks, "cases")]
             wrong += [row["id"] for result in results if result is not None and result[2]]
     assert len(wrong) <= 8, wrong  # each waits for a demand beyond the IRQL or a finer Windows: docs/handover.md
+
+
+@pytest.mark.parametrize(
+    ("guard", "levels"),
+    [
+        ("KeGetCurrentIrql() < DISPATCH_LEVEL", ("PASSIVE_LEVEL", "APC_LEVEL")),
+        ("KeGetCurrentIrql() <= APC_LEVEL", ("PASSIVE_LEVEL", "APC_LEVEL")),
+        ("DISPATCH_LEVEL > irql", ("PASSIVE_LEVEL", "APC_LEVEL")),
+        ("irql == PASSIVE_LEVEL", ("PASSIVE_LEVEL", "PASSIVE_LEVEL")),
+        ("irql >= DISPATCH_LEVEL", ("DISPATCH_LEVEL", "HIGH_LEVEL")),
+        ("count < DISPATCH_LEVEL", None),
+        ("irql != 0", None),
+    ],
+)
+def test_a_guard_on_the_irql_is_a_level(guard, levels):
+    assert guarded_levels(guard) == levels
+
+
+@pytest.mark.parametrize(("routine", "end"), [("io-completion", "highest"), ("dpc-for-isr", "lowest")])
+def test_a_no_says_at_which_end_it_is_broken(routine, end):
+    case = {"places": {"w": {"routine": routine}}, "acts": {"a": CLOSE}, "asks": {"q": {"kind": "may", "about": "a"}}}
+    found = verdict(case)
+    assert (found.callable, found.broken_at) == ("no", end)
+
+
+def test_a_helper_is_judged_for_its_worst_caller_which_is_named():
+    places = {"w": WORK, "d": {"routine": "dpc-for-isr"}, "h": {"called_from": ["w", "d"]}}
+    case = {"places": places, "acts": {"a": {**CLOSE, "place": "h"}}, "asks": {"q": {"kind": "may", "about": "a"}}}
+    found = verdict(case)
+    assert found.callable == "no" and "d" in found.because and "w" not in found.because
+
+
+@pytest.mark.parametrize(("mode", "callable_"), [("user", "no"), ("kernel", "yes")])
+def test_an_event_on_the_stack_needs_a_kernel_mode_wait(mode, callable_):
+    wait = {"act": "wait", "block": "e", "place": "w", "facts": {"wait.mode": mode, "wait.timeout": "nonzero"}}
+    block = {"memory": "stack", "objects": ["kernel-event"]}
+    case = {"blocks": {"e": block}, "places": {"w": WORK}, "acts": {"a": wait}, "asks": {"q": {"kind": "may", "about": "a"}}}
+    assert verdict(case).callable == callable_
+
+
+@pytest.mark.parametrize(("lock", "callable_"), [("spin-lock", "no"), ("fast-mutex", "yes")])
+def test_pageable_code_must_not_take_a_spin_lock(lock, callable_):
+    case = {"places": {"w": WORK}, "acts": {"a": {"act": "acquire", "lock": lock, "place": "w"}}, "asks": {"q": {"kind": "code", "about": "w"}}}
+    assert verdict(case).callable == callable_
+
+
+@pytest.mark.parametrize(("proposes", "claim"), [("paged", "wrong"), ("nonpaged", "right")])
+def test_a_claimed_pool_is_compared(proposes, claim):
+    asks = {"q": {"kind": "claim", "about": "rec", "proposes": proposes}}
+    assert verdict({**CASE, "asks": asks}).claim == claim
+
+
+def test_an_ask_is_judged_under_its_own_supposition_alone():
+    suppose = [{"op": "replace", "path": "/acts/a1/place", "value": "work"}]
+    asks = {"q": {"kind": "pool", "about": "rec", "suppose": suppose}, "r": {"kind": "pool", "about": "rec"}}
+    assert verdict({**CASE, "asks": asks}).pool == "paged_ok"
+    assert verdict({**CASE, "asks": asks}, "r").pool == "nonpaged_required"
